@@ -1,0 +1,55 @@
+# Everything a developer types. `make demo` and `make test` install what they need into .venv.
+
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.run-installed
+DEV    := $(VENV)/.dev-installed
+
+.PHONY: demo test test-unit lint format lock wheel clean help
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(RUN)  ## the whole job on an embedded Kafka, a simulated HubSpot and real customer events
+	@$(BIN)/hubspot-list-sync demo
+
+test: $(DEV)  ## every test
+	$(BIN)/pytest
+
+test-unit: $(DEV)  ## the tests that start no process and open no socket
+	$(BIN)/pytest -m "not process"
+
+lint: $(DEV)  ## ruff (all rules) and mypy (strict)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(DEV)  ## what ruff can mend by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: $(DEV)  ## dist/*.whl
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+lock: $(DEV)  ## pin the newest versions that pyproject.toml allows
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --output-file deploy/requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --allow-unsafe --extra dev --constraint deploy/requirements.txt \
+	    --output-file tests/requirements.txt pyproject.toml
+
+clean:  ## forget the virtual environment and every cache
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+$(VENV):
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): deploy/requirements.txt pyproject.toml | $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(DEV): tests/requirements.txt $(RUN)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
+	@touch $@
