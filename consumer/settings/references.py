@@ -1,0 +1,89 @@
+"""`{file: PATH}` and `{env: NAME}`, which may stand for any value, and must stand for a secret one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from consumer.secret import Secret, SecretUnreadable
+from consumer.settings.properties import SECRET_PROPERTY
+from consumer.settings.values import Finding, Place
+
+UNRESOLVED = object()
+"""What stands in the tree where a finding already says that there is no value."""
+
+_HOW = "Write {file: PATH} or {env: NAME} here"
+
+
+def resolve(
+    tree: Mapping[object, object], folder: Path, environ: Mapping[str, str]
+) -> tuple[dict[str, object], list[Finding]]:
+    """Return `tree` with every reference replaced by what it names, and what was wrong with them.
+
+    A secret, and any client property that was referred to, becomes a Secret, other values become text. Relative
+    paths start at `folder`.
+    """
+    resolver = _Resolver(folder, environ)
+    return resolver.mapping(tree, ()), resolver.findings
+
+
+class _Resolver:
+    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+        self.findings: list[Finding] = []
+        self._folder = folder
+        self._environ = environ
+
+    def mapping(self, tree: Mapping[object, object], place: Place) -> dict[str, object]:
+        return {self._key(key, place): self._value(value, (*place, str(key))) for key, value in tree.items()}
+
+    def _key(self, key: object, place: Place) -> str:
+        if not isinstance(key, str):
+            self.findings.append(Finding((*place, str(key)), "the key must be text", "Put it in quotes"))
+        return str(key)
+
+    def _value(self, value: object, place: Place) -> object:
+        if isinstance(value, dict):
+            return self._reference(value, place) if _is_reference(value) else self.mapping(value, place)
+        if isinstance(value, list):
+            return [self._value(item, (*place, index)) for index, item in enumerate(value)]
+        if value is None:
+            return self._wrong(place, "is empty", "Give it a value, or remove the line")
+        if _is_secret(place):
+            return self._wrong(place, "stands in the file itself; secrets come from a file or the environment", _HOW)
+        return value
+
+    def _reference(self, reference: Mapping[object, object], place: Place) -> object:
+        if len(reference) > 1:
+            return self._wrong(place, "names both a file and a variable", "Keep one of them")
+        [(kind, target)] = reference.items()
+        if not isinstance(target, str) or not target:
+            return self._wrong(place, f"names no {kind}", _HOW)
+        try:
+            if kind == "file":
+                secret = Secret.from_file(self._folder / target)
+            else:
+                secret = Secret.from_environment(target, self._environ)
+        except SecretUnreadable as error:
+            return self._wrong(place, error.rule, error.remedy)
+        return secret if _is_secret(place) or _is_property(place) else secret.reveal()
+
+    def _wrong(self, place: Place, rule: str, remedy: str) -> object:
+        self.findings.append(Finding(place, rule, remedy))
+        return UNRESOLVED
+
+
+def _is_reference(value: Mapping[object, object]) -> bool:
+    """Tell `{file: PATH}` from a connector or account that happens to be called `file`."""
+    named = bool(value) and value.keys() <= {"file", "env"}
+    return named and not any(isinstance(target, dict | list) for target in value.values())
+
+
+def _is_property(place: Place) -> bool:
+    return len(place) > 1 and place[0] in {"kafka", "schema_registry"}
+
+
+def _is_secret(place: Place) -> bool:
+    match place:
+        case ("accounts", _, "client_secret" | "refresh_token"):
+            return True
+        case ("kafka" | "schema_registry", str(name)):
+            return SECRET_PROPERTY.search(name) is not None
+    return False

@@ -1,0 +1,161 @@
+"""Secrets: read, read again, written back, and never shown."""
+
+import base64
+import copy
+import json
+import logging
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from consumer.errors import ConsumerError
+from consumer.secret import HIDDEN, Redactor, Secret, SecretUnreadable
+
+VALUE = "s3cr3t-value"
+
+
+class _Holder(BaseModel):
+    secret: Secret
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Give a file that holds the secret as editors leave it, with a line end."""
+    file = tmp_path / "secret"
+    file.write_text(f"{VALUE}\n")
+    file.chmod(0o640)
+    return file
+
+
+def test_a_secret_knows_its_value_and_its_place(file: Path) -> None:
+    """The white space around a value is not part of it, and a message can name where it came from."""
+    of_file, of_environment = Secret.from_file(file), Secret.from_environment("TOKEN", {"TOKEN": f" {VALUE}\n"})
+    assert of_file.reveal() == of_environment.reveal() == VALUE
+    assert (of_file.place, of_environment.place) == (f"file {file}", "env TOKEN")
+
+
+def test_a_secret_shows_itself_as_stars(file: Path) -> None:
+    """No way of printing, dumping or copying a secret gives its value away."""
+    secret = Secret.from_file(file)
+    holder = _Holder(secret=secret)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", "%s" % (secret,), str({"s": secret})]  # noqa: UP031 - the point
+    shown += [
+        repr(holder),
+        str(holder),
+        holder.model_dump_json(),
+        str(holder.model_dump()),
+        repr(copy.deepcopy(holder)),
+    ]
+    shown += [json.dumps(holder.model_dump(mode="json"))]
+    assert all(HIDDEN in text and VALUE not in text for text in shown)
+    assert not hasattr(secret, "__dict__")
+
+
+def test_a_field_for_a_secret_takes_nothing_else() -> None:
+    """A plain text cannot become a secret by accident, and the refusal does not repeat it where input is hidden."""
+    with pytest.raises(ValidationError):
+        _Holder.model_validate({"secret": VALUE})
+
+
+def test_a_rotated_file_is_read_again(file: Path) -> None:
+    """A new value is seen without a restart, while what was read first stays what it was."""
+    secret = Secret.from_file(file)
+    file.write_text("rotated")
+    assert (secret.read_again(), secret.reveal()) == ("rotated", VALUE)
+
+
+def test_a_secret_of_the_environment_does_not_change() -> None:
+    """The environment of a process is what it was at its start."""
+    environ = {"TOKEN": VALUE}
+    secret = Secret.from_environment("TOKEN", environ)
+    environ["TOKEN"] = "other"
+    assert secret.read_again() == VALUE
+    assert secret.write("other") is False
+
+
+def test_a_file_that_is_gone_or_empty_says_so(file: Path) -> None:
+    """A Secret that vanishes or is being written gives an error with rule and remedy, not an empty token."""
+    secret = Secret.from_file(file)
+    file.write_text("\n")
+    with pytest.raises(SecretUnreadable, match=r"secret is empty\. Write the value into it\.$"):
+        secret.read_again()
+    file.unlink()
+    with pytest.raises(SecretUnreadable, match=r"secret is not there\. Create the file, or mend the path\.$") as caught:
+        secret.read_again()
+    assert isinstance(caught.value, ConsumerError)
+    assert caught.value.remedy == "Create the file, or mend the path"
+
+
+def test_a_new_value_is_written_back_for_the_owner_alone(file: Path) -> None:
+    """After a write the file holds the new value, is readable for its owner only, and nothing lies beside it."""
+    secret = Secret.from_file(file)
+    assert secret.write("renewed") is True
+    assert (secret.read_again(), secret.reveal()) == ("renewed", VALUE)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_link_stays_a_link(file: Path) -> None:
+    """Where the file is a link, as in Kubernetes, its target is replaced."""
+    link = file.with_name("link")
+    link.symlink_to(file.name)
+    assert Secret.from_file(link).write("renewed") is True
+    assert link.is_symlink()
+    assert file.read_text() == "renewed"
+
+
+def test_a_value_that_cannot_be_written_leaves_everything_as_it_was(file: Path) -> None:
+    """Where the file cannot be replaced the answer is False, and no half-written file is left behind."""
+    secret = Secret.from_file(file)
+    file.unlink()
+    assert secret.write("renewed") is False
+    file.mkdir()
+    assert secret.write("renewed") is False
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_redactor_hides_what_it_knows() -> None:
+    """Every known value becomes stars, the longer one first where one holds another."""
+    redactor = Redactor(["abcd", "abcdef"])
+    redactor.add("later-token")
+    assert redactor.clean("abcdef abcd later-token abc") == f"{HIDDEN} {HIDDEN} {HIDDEN} abc"
+
+
+def test_the_redactor_forgets_an_expired_token() -> None:
+    """A token that is of no use any more costs nothing any more; the others stay hidden."""
+    redactor = Redactor([VALUE, "expired"])
+    redactor.forget("expired")
+    assert redactor.clean(f"expired {VALUE}") == f"expired {HIDDEN}"
+
+
+@pytest.mark.parametrize("value", ["", "a", "abc"])
+def test_very_short_values_are_left_alone(value: str) -> None:
+    """Stars for every `a` would ruin the log and tell where the value stands."""
+    assert Redactor([value]).clean("abc banana") == "abc banana"
+
+
+@example(value='a b/c"é')
+@given(value=st.text(st.characters(codec="utf-8", exclude_characters="|"), min_size=4))
+def test_a_secret_is_hidden_in_each_of_its_forms(value: str) -> None:
+    """Quoting for JSON, a repr, a URL or a basic authorization header does not let a secret through."""
+    redactor = Redactor([value])
+    encoded = base64.b64encode(value.encode()).decode()
+    quoted = [json.dumps(value), json.dumps(value, ensure_ascii=False), repr(value)]
+    forms = [text[1:-1] for text in quoted] + [json.dumps(repr(value)[1:-1])[1:-1]]
+    for form in (value, *forms, quote(value, safe=""), quote_plus(value), encoded):
+        assert redactor.clean(f"|{form}|") == f"|{HIDDEN}|"
+
+
+def test_a_value_that_is_no_proper_text_can_be_hidden_too() -> None:
+    """An environment variable with broken UTF-8 does not break the redactor."""
+    assert Redactor(["abc\udcff"]).clean("abc\udcff") == HIDDEN
+
+
+def test_a_secret_as_an_argument_of_a_log_record_is_stars(file: Path) -> None:
+    """Even a logger that knows nothing of the redactor writes stars."""
+    record = logging.LogRecord("n", logging.INFO, "p", 1, "token %s", (Secret.from_file(file),), None)
+    assert record.getMessage() == f"token {HIDDEN}"
