@@ -1,0 +1,101 @@
+"""One HubSpot account: its rate limit, and its lists taking turns. Pure: time and chance are passed in.
+
+Whatever HubSpot says of the account as a whole (429, a refused token) stops all its lists; what ends that is a probe: a
+real request, one at a time, until one succeeds.
+"""
+
+from collections import deque
+
+from consumer.list_sync import ListSync
+from consumer.outcomes import Applied, NotSent, Recoverable, Scope, Terminal, Verdict
+from consumer.rate_limit import TokenBucket
+from consumer.retry import Backoff, Parking, Patience
+
+MOST_IN_FLIGHT = 32
+"""Requests of one account that may be on the wire at once: enough for 110 in ten seconds that take 3 s each."""
+
+
+class Account:
+    """The lists that share one app and portal. A list whose turn has come waits in line, once at most."""
+
+    def __init__(self, name: str, requests_per_10s: int, give_up_after: float) -> None:
+        self.name = name
+        self.lists: list[ListSync] = []
+        self.in_flight = 0
+        self.not_before = float("-inf")
+        self.parking = Parking()
+        self._bucket = TokenBucket(requests_per_10s)
+        self._line: deque[ListSync] = deque()
+        self._standing: set[int] = set()
+        self._probing = False
+        self._backoff = Backoff()
+        self._patience = Patience(give_up_after)
+
+    def queue(self, each: ListSync) -> None:
+        """Put a list at the end of the line, unless it stands there already."""
+        if each.list_id not in self._standing:
+            self._standing.add(each.list_id)
+            self._line.append(each)
+
+    def drop(self, each: ListSync) -> None:
+        """Take a list out of the line."""
+        if each.list_id in self._standing:
+            self._standing.remove(each.list_id)
+            self._line.remove(each)
+
+    @property
+    def first(self) -> ListSync:
+        """The list whose turn it is."""
+        return self._line[0]
+
+    def queued(self, each: ListSync) -> bool:
+        """Tell whether the list stands in line."""
+        return each.list_id in self._standing
+
+    def ready_at(self, now: float, *, refresh: bool) -> float | None:
+        """When the first in line may send; None while nobody waits or an answer has to come first.
+
+        `refresh`: the token has to be refreshed first, which is a request of its own and done by one worker.
+        """
+        alone = self._probing or refresh
+        if not self._line or self.in_flight >= (1 if alone else MOST_IN_FLIGHT):
+            return None
+        calls = self._line[0].next_calls + int(refresh)
+        return max(self.not_before, self._bucket.ready_at(now, calls))
+
+    def next(self, now: float, *, refresh: bool) -> ListSync:
+        """Let the first in line send: the caller looked at `ready_at` before."""
+        first = self._line.popleft()
+        self._standing.remove(first.list_id)
+        self._bucket.take(now, first.next_calls + int(refresh))
+        self.in_flight += 1
+        return first
+
+    def answered(self, verdict: Verdict, now: float, chance: float, newest: int) -> int:
+        """Bring in what became of a request. `newest` is the highest number of any change read.
+
+        Gives the number up to which changes have waited too long for the account, 0 if none has.
+        """
+        self.in_flight -= 1
+        match verdict:
+            case Recoverable(account_wide=True):
+                wait = verdict.wait
+                until = now + wait if wait else self._backoff.failed(now, chance)
+                self._probing |= verdict.probe
+            case Terminal(scope=Scope.ACCOUNT):
+                until = self.parking.refused(now)
+                self._probing = True
+            case Applied() | Terminal():
+                self._recovered()
+                return 0
+            case Recoverable() | NotSent():
+                return 0
+        self.not_before = max(self.not_before, until)
+        return self._patience.failed(now, newest)
+
+    def _recovered(self) -> None:
+        """HubSpot took the credentials and let the request through."""
+        self._probing = False
+        self._backoff.succeeded()
+        self.parking.succeeded()
+        self._patience.succeeded()

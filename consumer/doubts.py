@@ -1,0 +1,126 @@
+"""Late effects: requests of which nobody knows whether, or when, HubSpot takes them.
+
+After a timeout or a cut connection a request may still take effect, even after a newer one. So its contacts stay *in
+doubt* until `hubspot.settle` has passed. A contact whose intent changed meanwhile is *contested*: it is sent once more
+at the end, because the late effect may have undone what was answered in between.
+
+An assignment with a committed offset is such a request too: of every change between that offset and the end of the
+partition, the previous owner may have had any on the wire.
+
+A doubt holds the offsets of its contacts until it ends, so that whoever takes over after a crash inherits it.
+"""
+
+from collections.abc import Mapping
+
+from consumer.changes import Assignment, Change
+from consumer.offsets import Holds, Offsets
+
+
+class Doubt:
+    """The contacts of one request (or of one assignment's inheritance) until `until`."""
+
+    __slots__ = ("_contested", "_first", "_mixed", "holds", "until")
+
+    def __init__(self, until: float, offsets: Offsets) -> None:
+        self.until = until
+        self.holds = Holds(offsets)
+        self._first: dict[int, Change] = {}
+        self._mixed: set[int] = set()  # both actions may be on the wire
+        self._contested: dict[int, Change] = {}
+
+    def may_have_been_sent(self, contact: int, change: Change) -> bool:
+        """Add a change to what may take effect late. True if the contact is contested."""
+        first = self._first.setdefault(contact, change)
+        if first.action != change.action:
+            self._mixed.add(contact)
+        return self.intends(contact, change)
+
+    def intends(self, contact: int, change: Change) -> bool:
+        """Note the contact's newest intent. True if the contact is contested."""
+        first = self._first.get(contact)
+        if first is None:
+            return False
+        if contact in self._mixed or first.action != change.action:
+            self._contested[contact] = change
+            return True
+        self._contested.pop(contact, None)
+        return False
+
+    def first(self, contact: int) -> Change:
+        """Give the first of the contact's changes that may take effect late."""
+        return self._first[contact]
+
+    def contested(self) -> dict[int, Change]:
+        """Give the contacts to be sent once more, each with its newest intent."""
+        return self._contested
+
+    def forget(self, assignment: Assignment) -> None:
+        """Contest no contact of this assignment: its next owner does."""
+        self.holds.forget(assignment)
+        self._contested = {
+            contact: change for contact, change in self._contested.items() if change.assignment is not assignment
+        }
+
+
+class Doubts:
+    """All doubts of one list."""
+
+    __slots__ = ("_doubts", "_inherited", "_offsets", "_settle")
+
+    def __init__(self, settle: float, offsets: Offsets) -> None:
+        self._settle = settle
+        self._offsets = offsets
+        self._doubts: list[Doubt] = []
+        self._inherited: dict[Assignment, Doubt] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._doubts)
+
+    def unanswered(self, contacts: Mapping[int, Change], now: float) -> Doubt:
+        """Start a doubt for a request without an answer."""
+        doubt = Doubt(now + self._settle, self._offsets)
+        for contact, change in contacts.items():
+            doubt.may_have_been_sent(contact, change)
+            if change.assignment in self._offsets:
+                doubt.holds.cover(change.assignment, change.offset)
+        self._doubts.append(doubt)
+        return doubt
+
+    def inherits(self, contact: int, change: Change, assigned_at: float) -> None:
+        """Note a change that the previous owner of its partition may have had on the wire."""
+        doubt = self._inherited.get(change.assignment)
+        if doubt is None:
+            doubt = Doubt(assigned_at + self._settle, self._offsets)
+            self._inherited[change.assignment] = doubt
+            self._doubts.append(doubt)
+        if doubt.may_have_been_sent(contact, change):
+            first = doubt.first(contact)
+            doubt.holds.cover(first.assignment, self._earliest(first))
+
+    def intends(self, contact: int, change: Change) -> None:
+        """Note a contact's newest intent, whatever request it will travel in."""
+        for doubt in self._doubts:
+            if doubt.intends(contact, change):
+                doubt.holds.cover(change.assignment, change.offset)
+
+    def next_end(self) -> float | None:
+        """When the next doubt ends."""
+        return min((doubt.until for doubt in self._doubts), default=None)
+
+    def ended(self, now: float) -> list[Doubt]:
+        """Take out the doubts that end now. Fold what they contest into the window, then release their holds."""
+        ended = [doubt for doubt in self._doubts if doubt.until <= now]
+        if ended:
+            self._doubts = [doubt for doubt in self._doubts if doubt.until > now]
+            self._inherited = {key: doubt for key, doubt in self._inherited.items() if doubt.until > now}
+        return ended
+
+    def forget(self, assignment: Assignment) -> None:
+        """Leave an assignment's contacts to its next owner."""
+        self._inherited.pop(assignment, None)
+        for doubt in self._doubts:
+            doubt.forget(assignment)
+
+    def _earliest(self, change: Change) -> int:
+        committable = self._offsets.committable(change.assignment)
+        return change.offset if committable is None else max(change.offset, committable)

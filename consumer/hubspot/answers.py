@@ -1,0 +1,217 @@
+"""What HubSpot's answers mean. Pure; its quirks end here.
+
+Sources: HubSpot's API reference of version 2026-03, its error-handling guide, and what other connectors measured. Which
+statuses are recoverable is the mission's table (408, 429, 503) and HubSpot's guide (423, 477, 502, 504, 521, 523, 524).
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from consumer.outcomes import (
+    TOKEN_EXPIRED,
+    UNREADABLE,
+    Applied,
+    Details,
+    ListFacts,
+    Recoverable,
+    Request,
+    Scope,
+    Terminal,
+    Verdict,
+)
+
+INTERVAL = 10.0  # seconds of HubSpot's rolling limit, where a 429 names no interval
+DAILY_PROBE = 900.0  # a daily limit names no end: one request every 15 minutes looks whether it is over
+LONGEST_WAIT = 86_400.0  # a migration (477) may ask for up to about a day; nothing asks for more
+LONGEST_TEXT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """How to go on after a status that passes: wait at least so long; it may take effect late; it took too long."""
+
+    wait: float = 0.0
+    late: bool = False
+    halve: bool = False
+
+
+_PASSING: Mapping[int, _Passing] = {
+    408: _Passing(late=True, halve=True),
+    423: _Passing(wait=2.0),
+    477: _Passing(wait=2.0),
+    502: _Passing(wait=2.0, late=True),
+    503: _Passing(wait=2.0),
+    504: _Passing(wait=2.0, late=True, halve=True),
+    521: _Passing(wait=2.0),
+    523: _Passing(wait=2.0),
+    524: _Passing(wait=2.0, late=True, halve=True),
+}
+
+_REFUSALS: Mapping[int, tuple[str, Scope]] = {
+    400: ("BAD_REQUEST", Scope.BATCH),
+    401: ("UNAUTHORIZED", Scope.ACCOUNT),
+    403: ("FORBIDDEN", Scope.LIST),
+    404: ("LIST_NOT_FOUND", Scope.LIST),
+    500: ("SERVER_ERROR", Scope.BATCH),
+}
+
+
+def membership_answer(request: Request, status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
+    """Say what the answer to add-and-remove means for the ids that were sent. `headers` have lower-case names."""
+    if not _is_success(status):
+        return refusal(status, headers, body)
+    details = _details(status, headers, {})
+    if not body.strip():
+        return Applied(details)
+    answer = _json(body)
+    if not isinstance(answer, dict):
+        return Recoverable(details, UNREADABLE)
+    adds, removes = frozenset(request.adds), frozenset(request.removes)
+    missing_said = _Ids(answer, "recordIdsMissing")
+    added_said = _Ids(answer, "recordsIdsAdded", "recordIdsAdded")
+    removed_said = _Ids(answer, "recordIdsRemoved")
+    if not (missing_said.readable and added_said.readable and removed_said.readable):
+        return Recoverable(details, UNREADABLE)
+    missing = missing_said.known & (adds | removes)
+    added = (added_said.known & adds) - missing
+    removed = (removed_said.known & removes) - missing
+    unexpected = (missing_said.known - adds - removes) | (added_said.known - adds) | (removed_said.known - removes)
+    strange = missing_said.strange + added_said.strange + removed_said.strange
+    return Applied(details, frozenset(added), frozenset(removed), frozenset(missing), len(unexpected) + strange)
+
+
+def list_answer(status: int, headers: Mapping[str, str], body: bytes) -> ListFacts | Verdict:
+    """Say what the answer to a look at a list means: its facts, or what any failing answer means."""
+    if not _is_success(status):
+        return refusal(status, headers, body)
+    answer = _json(body)
+    described = answer.get("list", answer) if isinstance(answer, dict) else None
+    if not isinstance(described, dict) or "processingType" not in described:
+        return Recoverable(_details(status, headers, {}), UNREADABLE)
+    unusable = None
+    if described.get("deletedAt"):  # a deleted list still answers 200
+        unusable = "LIST_DELETED"
+    elif described.get("objectTypeId", "0-1") != "0-1":
+        unusable = "LIST_NOT_OF_CONTACTS"
+    elif described["processingType"] not in {"MANUAL", "SNAPSHOT"}:
+        unusable = "LIST_DYNAMIC"
+    return ListFacts(str(described.get("name", ""))[:LONGEST_TEXT], unusable)
+
+
+def unusable_list(facts: ListFacts) -> Terminal:
+    """Say what a list that cannot be kept aligned means for a request."""
+    told = {
+        "LIST_DELETED": "the list was deleted in HubSpot: restore it, or attach the connector to another list",
+        "LIST_NOT_OF_CONTACTS": "the list does not hold contacts: attach the connector to a contact list",
+        "LIST_DYNAMIC": "the list is an active list, which HubSpot fills by itself: attach a manual one",
+    }
+    reason = facts.unusable or "LIST_DYNAMIC"
+    return Terminal(Details(message=told[reason]), reason, Scope.LIST)
+
+
+def no_answer(reason: str, *, sent: bool, message: str) -> Recoverable:
+    """Say what a `timeout` or a `connection_error` means; `sent`: the call may have left."""
+    return Recoverable(Details(message=message), reason, late=sent, halve=sent and reason == "timeout")
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Recoverable | Terminal:
+    """Say what an answer other than 2xx means."""
+    answer = _json(body)
+    said: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    details = _details(status, headers, said)
+    if status == 429:  # noqa: PLR2004 - a status is clearer as its number
+        return _rate_limited(details, headers, said)
+    if status == 401 and details.category == "EXPIRED_AUTHENTICATION":  # noqa: PLR2004 - as above
+        return Recoverable(details, TOKEN_EXPIRED)
+    passing = _PASSING.get(status)
+    if passing is not None:
+        wait = min(LONGEST_WAIT, max(passing.wait, _positive(headers.get("retry-after")) or 0.0))
+        return Recoverable(details, str(status), wait=wait, late=passing.late, halve=passing.halve)
+    reason, scope = _REFUSALS.get(status, ("UNEXPECTED_STATUS", Scope.BATCH))
+    if details.category == "MISSING_SCOPES":  # what the account's credentials may not do, they may do on no list
+        scope = Scope.ACCOUNT
+    return Terminal(details, reason, scope)
+
+
+def remaining(headers: Mapping[str, str]) -> int | None:
+    """How many requests HubSpot says are left in its present interval."""
+    value = headers.get("x-hubspot-ratelimit-remaining", "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None  # noqa: PLR2004 - sane sizes
+
+
+def _rate_limited(details: Details, headers: Mapping[str, str], said: Mapping[str, Any]) -> Recoverable:
+    asked = _positive(headers.get("retry-after"))
+    interval = _positive(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
+    daily = said.get("policyName") == "DAILY"
+    usual = DAILY_PROBE if daily else interval / 1000 if interval else INTERVAL
+    return Recoverable(details, "429", wait=min(LONGEST_WAIT, asked or usual), account_wide=True, probe=daily)
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - HTTP's own bounds
+
+
+def _json(body: bytes) -> Any:  # noqa: ANN401 - whatever HubSpot sends
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _details(status: int, headers: Mapping[str, str], said: Mapping[str, Any]) -> Details:
+    return Details(
+        status=status,
+        category=_text(said.get("category") or said.get("errorType")),
+        message=_text(said.get("message")),
+        correlation_id=_text(said.get("correlationId")) or _text(headers.get("x-hubspot-correlation-id")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value[:LONGEST_TEXT] if isinstance(value, str) and value else None
+
+
+def _positive(value: str | None) -> float | None:
+    """Read a header's number; None when it is missing, not finite or not positive."""
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+class _Ids:
+    """One array of record ids, under the first of its names that is there. Missing means empty."""
+
+    def __init__(self, answer: Mapping[str, object], *names: str) -> None:
+        value = next((answer[name] for name in names if answer.get(name) is not None), [])
+        self.readable = isinstance(value, list)
+        self.known: set[int] = set()
+        self.strange = 0
+        for item in value if isinstance(value, list) else ():
+            number = record_number(item)
+            if number is None:
+                self.strange += 1
+            else:
+                self.known.add(number)
+
+
+LARGEST_RECORD_ID = 2**63 - 1
+_MOST_DIGITS = 100  # more leading zeros than this are nonsense, and long numbers are slow to read
+
+
+def record_number(value: object) -> int | None:
+    """Read a record id, written as text or number; None unless it is a positive 64-bit decimal number.
+
+    `007` is 7: HubSpot takes both for one record.
+    """
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        number = int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    else:
+        return None
+    return number if 0 < number <= LARGEST_RECORD_ID else None

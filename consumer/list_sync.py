@@ -1,0 +1,333 @@
+"""One HubSpot list, kept equal to one audience or journey. Pure: time and chance are passed in.
+
+Changes fold into the window. When the window is due a flush takes all of it as a batch, which leaves as one request
+after the other, never two at once. A retry is a later flush: what failed for a passing reason folds back into the
+window, where only the newest intents survive, and the list is not due before the retry time.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from consumer.changes import Action, Assignment, Change
+from consumer.doubts import Doubts
+from consumer.offsets import Holds, Offsets
+from consumer.outcomes import (
+    GAVE_UP,
+    TOKEN_EXPIRED,
+    UNREADABLE,
+    UNUSABLE,
+    Applied,
+    ContactOutcome,
+    Details,
+    NotSent,
+    Outcome,
+    Recoverable,
+    Request,
+    Scope,
+    Terminal,
+    Verdict,
+)
+from consumer.retry import Backoff, Parking, Patience
+from consumer.window import Batch, Window
+
+UNREADABLE_RETRIES = 3
+"""A 2xx whose body cannot be read is retried so often, then it is terminal."""
+
+
+Trigger = Literal["age", "size", "drain", "revoke"]
+"""Why a window leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says of windows and retries. Seconds."""
+
+    max_age: float
+    max_contacts: int
+    settle: float
+    give_up_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """The request to send next, and what made the window leave (None: it left before, this is more of its batch)."""
+
+    request: Request
+    trigger: Trigger | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Contacts of `batch` that came to an end: with an outcome each, or refused together by `terminal`."""
+
+    batch: Batch
+    request_id: str | None = None
+    outcomes: tuple[ContactOutcome, ...] = ()
+    refused: Mapping[int, Change] = field(default_factory=dict)
+    terminal: Terminal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    request: Request
+    contacts: Mapping[int, Change]
+    batch: Batch | None
+    assignments: frozenset[Assignment]
+
+
+class ListSync:
+    """The state of one list. The loop asks `ready_at`, sends `next_request`, and brings the verdict to `answered`."""
+
+    def __init__(self, connector: str, account: str, list_id: int, rules: Rules, offsets: Offsets) -> None:
+        self.connector = connector
+        self.account = account
+        self.list_id = list_id
+        self.not_before = float("-inf")
+        self.parking = Parking()
+        self._rules = rules
+        self._offsets = offsets
+        self._window = Window(offsets)
+        self._batch: Batch | None = None
+        self._flight: _Flight | None = None
+        self._doubts = Doubts(rules.settle, offsets)
+        self._backoff = Backoff()
+        self._patience = Patience(rules.give_up_after)
+        self._size = rules.max_contacts
+        self.newest = 0  # the highest number folded
+        self._tried = 0  # the highest number that a flush took
+        self._looked = False
+        self._unusable = False
+        self._expired = False
+        self._unreadable = 0
+
+    @property
+    def pending(self) -> int:
+        """How many contacts wait or are on the wire."""
+        on_the_wire = len(self._flight.contacts) if self._flight else 0
+        return len(self._window) + (len(self._batch) if self._batch else 0) + on_the_wire
+
+    @property
+    def on_the_wire(self) -> Request | None:
+        """The request that was sent and not answered yet."""
+        return self._flight.request if self._flight else None
+
+    @property
+    def next_calls(self) -> int:
+        """How many HTTP requests the next request takes, token refreshes aside."""
+        return int(self._must_look) + int(self._batch is not None or len(self._window) > 0)
+
+    def fold(self, contact: int, change: Change, now: float, inherited_since: float | None = None) -> bool:
+        """Take a change in. False if it superseded another or was superseded itself.
+
+        `inherited_since` is when the partition was assigned, for a change that its previous owner may have sent.
+        """
+        self.newest = max(self.newest, change.number)
+        if self._doubts:
+            self._doubts.intends(contact, change)
+        if inherited_since is not None:
+            self._doubts.inherits(contact, change, inherited_since)
+        return self._window.fold(contact, change, now + self._rules.max_age)
+
+    def hasten(self, now: float) -> None:
+        """Make what waits due now."""
+        if self._window.due_at is not None:
+            self._window.due_at = min(self._window.due_at, now)
+
+    def ready_at(self) -> float | None:
+        """When the next request may leave; None while one is on the wire or nothing waits."""
+        if self._flight is not None:
+            return None
+        if self._batch is not None or not self._looked or len(self._window) >= self._rules.max_contacts:
+            return self.not_before
+        return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
+
+    def wakes_at(self) -> float | None:
+        """When there is something to do: a request to send, or a doubt that ends."""
+        times = [time for time in (self.ready_at(), self._doubts.next_end()) if time is not None]
+        return min(times, default=None)
+
+    def settle_doubts(self, now: float) -> None:
+        """End the doubts whose time is over: what they contest is sent once more."""
+        for doubt in self._doubts.ended(now):
+            for contact, change in doubt.contested().items():
+                self._window.fold(contact, change, now)
+            doubt.holds.release()
+
+    def next_request(self, now: float, request_id: str, trigger: Trigger | None = None) -> Flush:
+        """Cut the next request. `trigger` overrides why the window leaves: `drain` or `revoke`."""
+        left_by: Trigger | None = None
+        if self._batch is None and self._window.due_at is not None:
+            full = len(self._window) >= self._rules.max_contacts
+            if full or self._window.due_at <= now:
+                left_by = trigger or ("size" if full else "age")
+                self._batch, self._tried = self._window.take(), self.newest
+        batch = self._batch
+        contacts = batch.cut(self._size) if batch is not None else {}
+        if batch is not None and not len(batch):
+            self._batch = None
+        request = Request(
+            request_id=request_id,
+            connector=self.connector,
+            account=self.account,
+            list_id=self.list_id,
+            adds=tuple(contact for contact, change in contacts.items() if change.action is Action.ADD),
+            removes=tuple(contact for contact, change in contacts.items() if change.action is Action.REMOVE),
+            look=self._must_look,
+        )
+        assignments = frozenset(change.assignment for change in contacts.values())
+        self._flight = _Flight(request, contacts, batch, assignments)
+        return Flush(request, left_by)
+
+    def weigh(self, verdict: Verdict) -> Verdict:
+        """Turn a passing failure that came too often in a row into a terminal one; ask once for each verdict."""
+        if not isinstance(verdict, Recoverable):
+            return verdict
+        if verdict.reason == TOKEN_EXPIRED:
+            if self._expired:
+                return Terminal(verdict.details, "UNAUTHORIZED", Scope.ACCOUNT)
+            self._expired = True
+        if verdict.reason == UNREADABLE:
+            self._unreadable += 1
+            if self._unreadable > UNREADABLE_RETRIES:
+                return Terminal(verdict.details, "UNREADABLE_ANSWER", Scope.BATCH)
+        return verdict
+
+    def answered(self, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
+        """Bring in what became of the request on the wire, weighed before; give what came to an end.
+
+        Each `Settled` keeps one part of its batch open: open one more for each record, then close that one. With
+        `spend` a refused list lets go of all that waits instead of keeping the rest for the next probe.
+        """
+        flight = self._flight
+        if flight is None:
+            raise RuntimeError(f"list {self.list_id} got an answer that it did not wait for")
+        self._flight = None
+        if flight.request.look and not isinstance(verdict, NotSent | Recoverable):
+            self._looked = True
+            self._unusable = isinstance(verdict, Terminal) and verdict.reason in UNUSABLE
+        match verdict:
+            case Applied():
+                self._succeeded()
+                return _applied(flight, verdict)
+            case Terminal():
+                return self._refused(flight, verdict, now, spend=spend)
+            case Recoverable():
+                return self._failed(flight, verdict, now, chance)
+            case NotSent():
+                self._fold_back(flight, now)
+                return []
+
+    def give_up(self, number: int, terminal: Terminal, now: float) -> list[Settled]:
+        """End all that waits and is numbered `number` or lower: `terminal` is why."""
+        self._gather(now)
+        waiting = self._window.take()
+        gone: dict[int, Change] = {}
+        holds = Holds(self._offsets)
+        for contact, change in waiting.rest().items():
+            if change.number <= number:
+                gone[contact] = change
+                holds.cover(change.assignment, change.offset)
+            else:
+                self._window.fold(contact, change, now)
+        waiting.close_part()
+        return [Settled(Batch({}, holds), refused=gone, terminal=terminal)] if gone else []
+
+    def carries(self, assignments: Iterable[Assignment]) -> bool:
+        """Tell whether anything of these assignments waits or is on the wire."""
+        flying = self._flight.assignments if self._flight else frozenset()
+        return any(
+            each in self._window.holds or each in flying or (self._batch is not None and each in self._batch.holds)
+            for each in assignments
+        )
+
+    def forget(self, assignment: Assignment) -> None:
+        """Drop all that waits of one assignment. What is on the wire stays there."""
+        self._window.forget(assignment)
+        self._doubts.forget(assignment)
+        if self._batch is not None:
+            self._batch.forget(assignment)
+            if not len(self._batch):
+                self._batch = None
+
+    @property
+    def _must_look(self) -> bool:
+        return self._unusable or not self._looked
+
+    def _succeeded(self) -> None:
+        self._backoff.succeeded()
+        self.parking.succeeded()
+        self._patience.succeeded()
+        self._expired = False
+        self._unreadable = 0
+        self._size = min(self._rules.max_contacts, self._size * 2)
+
+    def _refused(self, flight: _Flight, verdict: Terminal, now: float, *, spend: bool) -> list[Settled]:
+        self._backoff.succeeded()
+        self._expired = False
+        self._unreadable = 0
+        settled = []
+        if flight.batch is not None:
+            refused = self._ours(flight.contacts)
+            settled = [Settled(flight.batch, flight.request.request_id, refused=refused, terminal=verdict)]
+        if verdict.scope is Scope.BATCH:
+            return settled
+        self._gather(now)
+        if verdict.scope is Scope.LIST:
+            self.not_before = self.parking.refused(now)
+        if spend:
+            return settled + self.give_up(self.newest, verdict, now)
+        return settled + self._lose_patience(verdict.details, now)
+
+    def _failed(self, flight: _Flight, verdict: Recoverable, now: float, chance: float) -> list[Settled]:
+        at_once = verdict.account_wide or verdict.reason == TOKEN_EXPIRED  # then the account, or nothing, holds it back
+        self.not_before = now if at_once else self._backoff.failed(now, chance, verdict.wait)
+        if verdict.halve and flight.contacts:
+            self._size = max(1, len(flight.contacts) // 2)
+        doubt = self._doubts.unanswered(flight.contacts, now) if verdict.late and flight.contacts else None
+        self._fold_back(flight, now)
+        if doubt is not None:
+            for contact in flight.contacts:
+                newest = self._window.get(contact)
+                if newest is not None:
+                    doubt.intends(contact, newest)
+        return self._lose_patience(verdict.details, now)
+
+    def _lose_patience(self, details: Details, now: float) -> list[Settled]:
+        given_up = self._patience.failed(now, self._tried)
+        return self.give_up(given_up, Terminal(details, GAVE_UP, Scope.BATCH), now) if given_up else []
+
+    def _fold_back(self, flight: _Flight, now: float) -> None:
+        """Put what was sent in vain, and the unsent rest of its batch, back into the window, due at once."""
+        for contact, change in self._ours(flight.contacts).items():
+            self._window.fold(contact, change, now)
+        self._gather(now)
+        if flight.batch is not None:
+            flight.batch.close_part()
+
+    def _gather(self, now: float) -> None:
+        """Put the unsent rest of the batch back into the window."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            for contact, change in batch.rest().items():
+                self._window.fold(contact, change, now)
+            batch.close_part()
+
+    def _ours(self, contacts: Mapping[int, Change]) -> dict[int, Change]:
+        return {contact: change for contact, change in contacts.items() if change.assignment in self._offsets}
+
+
+def _applied(flight: _Flight, verdict: Applied) -> list[Settled]:
+    """Give each contact its outcome: sent = added + removed + not found + unchanged."""
+    if flight.batch is None:
+        return []
+
+    def outcome(contact: int) -> Outcome:
+        if contact in verdict.missing:
+            return Outcome.NOT_FOUND
+        if contact in verdict.added:
+            return Outcome.ADDED
+        return Outcome.REMOVED if contact in verdict.removed else Outcome.UNCHANGED
+
+    outcomes = tuple(ContactOutcome(contact, outcome(contact), change) for contact, change in flight.contacts.items())
+    return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes)]

@@ -1,0 +1,130 @@
+"""Which offset of a partition is committable.
+
+The rule: *committable* is the next offset to read such that nothing below it is unfinished. Whoever has something
+unfinished (a window, a batch, a message held undecoded, a record that Kafka has not acknowledged) keeps a *hold* on
+the first offset concerned; the committable offset is the smallest hold, or, without any, one past the last message
+processed. Holds are released out of order. The committable offset never moves backwards: a hold below it is refused.
+"""
+
+import heapq
+from collections.abc import Iterator
+from itertools import count
+
+from consumer.changes import Assignment
+
+
+class Hold:
+    """A promise not to commit past `offset`."""
+
+    __slots__ = ("offset", "released")
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.released = False
+
+    def release(self) -> None:
+        """Give it back; a second time does nothing."""
+        self.released = True
+
+
+class OffsetAlreadyCommittableError(Exception):
+    """Somebody wanted to hold an offset that may have been committed already: a defect of the caller."""
+
+
+class PartitionOffsets:
+    """The holds of one assignment."""
+
+    __slots__ = ("_committable", "_holds", "_next", "_ties")
+
+    def __init__(self) -> None:
+        self._holds: list[tuple[int, int, Hold]] = []
+        self._ties = count()
+        self._next: int | None = None
+        self._committable: int | None = None
+
+    def hold(self, offset: int) -> Hold:
+        """Hold `offset`. Raises OffsetAlreadyCommittableError when it is below what `committable` said before."""
+        if self._committable is not None and offset < self._committable:
+            raise OffsetAlreadyCommittableError(f"offset {offset} was given up: {self._committable} is committable")
+        hold = Hold(offset)
+        heapq.heappush(self._holds, (offset, next(self._ties), hold))
+        return hold
+
+    def processed(self, offset: int) -> None:
+        """All that the message at `offset` started is held by now."""
+        self._next = offset + 1
+
+    def committable(self) -> int | None:
+        """Give the offset that may be committed; None before the first message was processed."""
+        while self._holds and self._holds[0][2].released:
+            heapq.heappop(self._holds)
+        self._committable = self._holds[0][0] if self._holds else self._next
+        return self._committable
+
+
+class Offsets:
+    """The offsets of all assignments that are ours."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[Assignment, PartitionOffsets] = {}
+
+    def __contains__(self, assignment: Assignment) -> bool:
+        return assignment in self._partitions
+
+    def assign(self, assignment: Assignment) -> None:
+        """Start with nothing held."""
+        self._partitions[assignment] = PartitionOffsets()
+
+    def revoke(self, assignment: Assignment) -> None:
+        """Forget it and all that is held of it."""
+        self._partitions.pop(assignment, None)
+
+    def hold(self, assignment: Assignment, offset: int) -> Hold:
+        """Hold an offset of an assignment that is ours."""
+        return self._partitions[assignment].hold(offset)
+
+    def processed(self, assignment: Assignment, offset: int) -> None:
+        """All that the message at `offset` started is held by now."""
+        self._partitions[assignment].processed(offset)
+
+    def committable(self, assignment: Assignment) -> int | None:
+        """Give the offset that may be committed, if any."""
+        partition = self._partitions.get(assignment)
+        return None if partition is None else partition.committable()
+
+
+class Holds:
+    """What one holder holds: one first offset for each assignment."""
+
+    __slots__ = ("_holds", "_offsets")
+
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
+        self._holds: dict[Assignment, Hold] = {}
+
+    def __contains__(self, assignment: Assignment) -> bool:
+        return assignment in self._holds
+
+    def __iter__(self) -> Iterator[Assignment]:
+        return iter(self._holds)
+
+    def cover(self, assignment: Assignment, offset: int) -> None:
+        """See to it that `offset` is held."""
+        hold = self._holds.get(assignment)
+        if hold is not None and hold.offset <= offset:
+            return
+        self._holds[assignment] = self._offsets.hold(assignment, offset)
+        if hold is not None:
+            hold.release()
+
+    def forget(self, assignment: Assignment) -> None:
+        """Let go of one assignment."""
+        hold = self._holds.pop(assignment, None)
+        if hold is not None:
+            hold.release()
+
+    def release(self) -> None:
+        """Let go of everything."""
+        for hold in self._holds.values():
+            hold.release()
+        self._holds.clear()

@@ -1,0 +1,118 @@
+"""The collapsing window of one list, and the batch that a flush makes of it.
+
+For each contact a window keeps one intent: the change with the highest number, which is the latest in the log. So
+folding is commutative, associative and idempotent, and no contact is ever asked to enter and to leave at once. The age
+of a window counts from its first change: later changes never push its due time back.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from consumer.changes import Assignment, Change
+from consumer.offsets import Holds, Offsets
+
+
+class Window:
+    """The newest intent of every contact that waits for one list."""
+
+    __slots__ = ("_intents", "_offsets", "due_at", "holds")
+
+    def __init__(self, offsets: Offsets) -> None:
+        self._offsets = offsets
+        self._intents: dict[int, Change] = {}
+        self.holds = Holds(offsets)
+        self.due_at: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._intents)
+
+    def get(self, contact: int) -> Change | None:
+        """Give the contact's intent, if it waits here."""
+        return self._intents.get(contact)
+
+    def fold(self, contact: int, change: Change, due_at: float) -> bool:
+        """Take a change in; the window is due at `due_at` at the latest. False if one of two changes was superseded."""
+        known = self._intents.get(contact)
+        if known is None or known.number < change.number:
+            self._intents[contact] = change
+            self.holds.cover(change.assignment, change.offset)
+        if self.due_at is None or due_at < self.due_at:
+            self.due_at = due_at
+        return known is None
+
+    def take(self) -> "Batch":
+        """Empty the window into a batch, holds and all."""
+        batch = Batch(self._intents, self.holds)
+        self._intents = {}
+        self.holds = Holds(self._offsets)
+        self.due_at = None
+        return batch
+
+    def forget(self, assignment: Assignment) -> None:
+        """Drop all that came from one assignment."""
+        if assignment not in self.holds:
+            return
+        self.holds.forget(assignment)
+        self._intents = {
+            contact: change for contact, change in self._intents.items() if change.assignment is not assignment
+        }
+        if not self._intents:
+            self.due_at = None
+
+
+class Batch:
+    """What one flush took out of a window: unsent intents, and the holds until all of it has a durable end.
+
+    A batch has open *parts*: the unsent rest is one, what was cut from it for a request is one, and so is each record
+    that Kafka has not acknowledged yet. The holds go when the last part is closed.
+    """
+
+    __slots__ = ("_parts", "_unsent", "holds")
+
+    def __init__(self, intents: dict[int, Change], holds: Holds) -> None:
+        self._unsent = intents
+        self.holds = holds
+        self._parts = 1
+
+    def __len__(self) -> int:
+        return len(self._unsent)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self._unsent.values())
+
+    @property
+    def done(self) -> bool:
+        """True once nothing of it is left and nothing is held."""
+        return self._parts == 0
+
+    def cut(self, size: int) -> dict[int, Change]:
+        """Take the next `size` intents for a request, which is a new part."""
+        self.open_part()
+        contacts = {contact: self._unsent.pop(contact) for contact in list(islice(self._unsent, size))}
+        if not self._unsent:
+            self.close_part()
+        return contacts
+
+    def rest(self) -> dict[int, Change]:
+        """Take all that is unsent. Hold it elsewhere, or close a part for it, before the last part is closed."""
+        return self.cut(len(self._unsent)) if self._unsent else {}
+
+    def open_part(self) -> None:
+        """Something more of this batch has to end before its offsets may be committed."""
+        self._parts += 1
+
+    def close_part(self) -> None:
+        """One part ended; the last one releases the holds."""
+        self._parts -= 1
+        if self._parts == 0:
+            self.holds.release()
+
+    def forget(self, assignment: Assignment) -> None:
+        """Drop all unsent intents of one assignment."""
+        self.holds.forget(assignment)
+        if self._unsent:
+            self._unsent = {
+                contact: change for contact, change in self._unsent.items() if change.assignment is not assignment
+            }
+            if not self._unsent:
+                self.close_part()
