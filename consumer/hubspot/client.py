@@ -1,0 +1,130 @@
+"""HubSpot's list calls for one account: one attempt per call, no retry, no Kafka, no metrics.
+
+httpx's errors are told apart here and nowhere else: did the request leave, and was there no answer in time or none at
+all?
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import httpx
+
+from consumer.hubspot import answers
+from consumer.hubspot.oauth import CALL, Call, OAuth, RefreshError, WithdrawnError
+from consumer.hubspot.transport import BoundedTransport
+from consumer.outcomes import Answer, Applied, Details, ListFacts, NotSent, Recoverable, Refresh, Request, Verdict
+from consumer.permit import Permit
+
+LISTS = "/crm/lists/2026-03"
+
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What is known so far of the calls of one request."""
+
+    statuses: list[str] = field(default_factory=list)
+    refreshes: list[Refresh] = field(default_factory=list)
+    remaining: int | None = None
+    facts: ListFacts | None = None
+
+
+class HubSpotClient:
+    """Talks to HubSpot for one account; any number of threads may use it. `wall` gives seconds since 1970."""
+
+    def __init__(
+        self,
+        base_url: str,
+        timeout: float,
+        auth: OAuth,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        wall: Callable[[], float] = time.time,
+        connections: int = 32,
+    ) -> None:
+        self.auth = auth
+        self._wall = wall
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        inner = transport or httpx.HTTPTransport(limits=limits)
+        self._client = httpx.Client(
+            base_url=base_url, timeout=timeout, auth=auth, transport=BoundedTransport(inner, timeout), trust_env=False
+        )
+
+    def perform(self, request: Request, permit: Permit) -> Answer:
+        """Look at the list if `request` asks for it, then send its memberships if it has any."""
+        attempt = _Attempt()
+        sent_at = self._wall()
+        verdict = self._perform(request, permit, attempt)
+        return Answer(
+            request=request,
+            verdict=verdict,
+            sent_at=sent_at,
+            answered_at=self._wall(),
+            facts=attempt.facts,
+            statuses=tuple(attempt.statuses),
+            remaining=attempt.remaining,
+            refreshes=tuple(attempt.refreshes),
+        )
+
+    def close(self) -> None:
+        """Close the connections; requests on the wire fail."""
+        self._client.close()
+
+    def _perform(self, request: Request, permit: Permit, attempt: _Attempt) -> Verdict:
+        verdict: Verdict = Applied(Details())
+        if request.look:
+            looked = self._look(request, attempt)
+            if not isinstance(looked, ListFacts):
+                return looked
+            attempt.facts = looked
+            if looked.unusable:
+                return answers.unusable_list(looked)
+        if request.adds or request.removes:
+            verdict = self._change(request, permit, attempt)
+        return verdict
+
+    def _look(self, request: Request, attempt: _Attempt) -> ListFacts | Verdict:
+        response = self._send("GET", f"{LISTS}/{request.list_id}", None, None, attempt)
+        if not isinstance(response, httpx.Response):
+            return response
+        return answers.list_answer(response.status_code, response.headers, response.content)
+
+    def _change(self, request: Request, permit: Permit, attempt: _Attempt) -> Verdict:
+        body = {
+            "recordIdsToAdd": [str(contact) for contact in request.adds],
+            "recordIdsToRemove": [str(contact) for contact in request.removes],
+        }
+        path = f"{LISTS}/{request.list_id}/memberships/add-and-remove"
+        response = self._send("PUT", path, json.dumps(body).encode(), permit, attempt)
+        if not isinstance(response, httpx.Response):
+            return response
+        return answers.membership_answer(request, response.status_code, response.headers, response.content)
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, permit: Permit | None, attempt: _Attempt
+    ) -> httpx.Response | Verdict:
+        """Send one call; give its response, or what it means that there is none."""
+        call = Call(permit, attempt.refreshes)
+        headers = {"Content-Type": "application/json"} if body is not None else None
+        try:
+            response = self._client.request(method, path, content=body, headers=headers, extensions={CALL: call})
+        except WithdrawnError:
+            return NotSent()
+        except RefreshError as error:
+            return error.verdict
+        except httpx.TransportError as error:
+            message = f"{type(error).__name__}: {error}"
+            if call.refreshing:
+                attempt.refreshes.append("failed")
+                return Recoverable(Details(message=message), "refresh_failed", account_wide=True)
+            reason = "timeout" if isinstance(error, httpx.TimeoutException) else "connection_error"
+            attempt.statuses.append(reason)
+            changed = permit is not None and not isinstance(error, _NEVER_LEFT)
+            return answers.no_answer(reason, sent=changed, message=message)
+        attempt.statuses.append(str(response.status_code))
+        left = answers.remaining(response.headers)
+        attempt.remaining = attempt.remaining if left is None else left
+        return response

@@ -1,0 +1,229 @@
+"""The changes topics, read by one member of a consumer group through confluent-kafka.
+
+Partitions come and go cooperatively. Where a partition begins is never left to chance: librdkafka may not reset an
+offset by itself. A partition without a committed offset starts where `auto.offset.reset` says; one whose offset is out
+of range is reported and left standing, for to jump would lose changes silently.
+"""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+)
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, but not by __all__
+
+from consumer import log
+from consumer.changes import TopicPartition
+from consumer.errors import KafkaFailed
+from consumer.kafka.clients import Properties, admin_properties, consumer_properties
+from consumer.ports import Listener
+
+MOST_MESSAGES = 1_000  # in one poll: enough to be fast, few enough for the loop to turn often
+ASK_AGAIN = 1.0  # seconds until a failed question about offsets is put again
+ANSWER_WITHIN = 10.0  # seconds for such a question
+LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client leaves it untyped
+
+_log = log.get(__name__)
+
+
+@dataclass(slots=True)
+class _Start:
+    """Two questions, where a partition was committed and where it ends (futures), and what came of them."""
+
+    ask_at: float
+    committed: Any = None
+    end: Any = None
+    answered: bool = False
+    committed_at: int | None = None
+    read: bool = False
+    reset: bool = False
+
+
+class KafkaSource:
+    """One member of the group. All its methods are for the loop's thread, which the listener is called in as well."""
+
+    def __init__(self, properties: Properties, topics: Collection[str], listener: Listener) -> None:
+        self._group = str(properties["group.id"])
+        self._first = OFFSET_END if properties.get("auto.offset.reset") == "latest" else OFFSET_BEGINNING
+        self._listener = listener
+        self._starts: dict[TopicPartition, _Start] = {}
+        self._paused: set[TopicPartition] = set()
+        self._admin = AdminClient(admin_properties(properties))
+        self._consumer = Consumer(
+            consumer_properties(
+                properties,
+                {
+                    "auto.offset.reset": "error",
+                    "enable.auto.commit": False,
+                    "enable.auto.offset.store": False,
+                    "enable.partition.eof": True,
+                    "partition.assignment.strategy": "cooperative-sticky",
+                    "on_commit": self._on_commit,
+                    "error_cb": _on_error,
+                },
+            )
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self, timeout: float) -> Sequence[Message]:
+        """Give at most MOST_MESSAGES messages. Raises KafkaFailed when the client cannot go on."""
+        try:
+            polled = self._consumer.consume(MOST_MESSAGES, timeout)
+        except KafkaException as error:
+            raise KafkaFailed(f"the consumer cannot go on: {error.args[0].str()}") from error
+        messages = [message for message in polled if message.error() is None]
+        if len(messages) < len(polled):
+            for message in polled:
+                if (event := message.error()) is not None:
+                    self._on_event(message, event)
+        if self._starts:
+            self._ask(messages)
+        return messages
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Read nothing of these until they are resumed."""
+        self._paused.update(partitions)
+        self._consumer.pause([KafkaPartition(*each) for each in partitions])
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Read these again."""
+        self._paused.difference_update(partitions)
+        self._consumer.resume([KafkaPartition(*each) for each in partitions])
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Start to commit these offsets; the listener hears what came of it."""
+        try:
+            self._consumer.commit(
+                offsets=[KafkaPartition(*each, offset) for each, offset in offsets.items()], asynchronous=True
+            )
+        except KafkaException as error:
+            self._listener.committed({}, dict.fromkeys(offsets, error.args[0].name()))
+
+    def end(self, partition: TopicPartition) -> int | None:
+        """Give the partition's end as the last fetch told it."""
+        try:
+            known = self._consumer.get_watermark_offsets(KafkaPartition(*partition), cached=True)
+        except KafkaException:
+            return None
+        return known[1] if known is not None and known[1] >= 0 else None
+
+    def close(self) -> None:
+        """Leave the group. The revoke callback runs once more."""
+        self._consumer.close()
+
+    def _on_assign(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        self._consumer.incremental_assign(partitions)  # first: a pause before it has no effect
+        ours = [TopicPartition(each.topic, each.partition) for each in partitions]
+        for each in ours:
+            self._starts[each] = _Start(ask_at=time.monotonic())
+        self._paused.difference_update(ours)
+        self._listener.assigned(ours)
+
+    def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        self._listener.revoked(self._drop(partitions))
+
+    def _on_lost(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        self._listener.lost(self._drop(partitions))
+
+    def _drop(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
+        gone = [TopicPartition(each.topic, each.partition) for each in partitions]
+        for each in gone:
+            self._starts.pop(each, None)
+        self._paused.difference_update(gone)
+        return gone
+
+    def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
+        offsets: dict[TopicPartition, int] = {}
+        errors: dict[TopicPartition, str] = {}
+        for each in partitions:
+            failed = each.error or error
+            key = TopicPartition(each.topic, each.partition)
+            if failed is None:
+                offsets[key] = each.offset
+            else:
+                errors[key] = failed.name()
+        self._listener.committed(offsets, errors)
+
+    def _on_event(self, message: Message, error: KafkaError) -> None:
+        """Take what librdkafka puts between the messages."""
+        topic, partition = message.topic(), message.partition()
+        where = TopicPartition(topic, partition) if topic is not None and partition is not None else None
+        if error.code() == KafkaError._PARTITION_EOF and where is not None:  # noqa: SLF001 - the client's public name
+            self._listener.end_reached(where)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET and where in self._starts:  # noqa: SLF001 - as above
+            self._starts[where].reset = True
+        elif error.fatal():
+            raise KafkaFailed(f"the consumer cannot go on: {error.str()}")
+        else:
+            _log.warning("Kafka reports an error", error=error.name(), message=error.str(), topic=topic)
+
+    def _ask(self, messages: Sequence[Message]) -> None:
+        """See to the partitions whose start is not known yet, or has to be decided."""
+        now = time.monotonic()
+        for message in messages:
+            start = self._starts.get(TopicPartition(message.topic() or "", message.partition() or 0))
+            if start is not None:
+                start.read = True
+        for partition, start in list(self._starts.items()):
+            if not start.answered:
+                self._ask_start(partition, start, now)
+            elif start.reset:
+                self._begin(partition, start)
+
+    def _ask_start(self, partition: TopicPartition, start: _Start, now: float) -> None:
+        if start.committed is None or start.end is None:
+            if now >= start.ask_at:
+                asked = KafkaPartition(*partition)
+                of_group = ConsumerGroupTopicPartitions(self._group, [asked])
+                groups = self._admin.list_consumer_group_offsets([of_group], request_timeout=ANSWER_WITHIN)
+                ends = self._admin.list_offsets({asked: LATEST}, request_timeout=ANSWER_WITHIN)
+                start.committed, start.end = groups[self._group], ends[asked]
+            return
+        if not (start.committed.done() and start.end.done()):
+            return
+        try:
+            committed = _taken(start.committed.result().topic_partitions[0])
+            end = start.end.result().offset
+        except KafkaException as error:
+            _log.warning("where a partition starts is not known yet", topic=partition.topic, error=str(error))
+            start.committed = start.end = None
+            start.ask_at = now + ASK_AGAIN
+            return
+        start.answered = True
+        start.committed_at = committed if committed >= 0 else None
+        self._listener.started(partition, start.committed_at, end)
+
+    def _begin(self, partition: TopicPartition, start: _Start) -> None:
+        """Begin a partition without a committed offset where the configuration says; report any other."""
+        start.reset = False
+        if start.committed_at is not None or start.read:
+            self._listener.out_of_range(partition, start.committed_at)
+            return
+        # A seek is refused in this state; handing the partition out anew is not.
+        self._consumer.incremental_unassign([KafkaPartition(*partition)])
+        self._consumer.incremental_assign([KafkaPartition(*partition, self._first)])
+        if partition in self._paused:
+            self._consumer.pause([KafkaPartition(*partition)])
+
+
+def _taken(answer: KafkaPartition) -> int:
+    """Give the offset of an answer (negative: none). Raises KafkaException for an error in it."""
+    if answer.error is not None:
+        raise KafkaException(answer.error)
+    return answer.offset
+
+
+def _on_error(error: KafkaError) -> None:
+    _log.warning("Kafka reports an error", error=error.name(), message=error.str())
