@@ -1,0 +1,265 @@
+"""From windows to HubSpot and back: which list sends when, and what its answer sets off.
+
+Lists that have something to do wait in a heap by their time, so nothing looks at all of them. A list whose time has
+come stands in its account's line; the account lets one after the other send, as its rate allows.
+"""
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from itertools import count
+
+from consumer.accounts import Account
+from consumer.changes import Assignment, Change
+from consumer.lane import Lane
+from consumer.list_sync import Settled, Trigger
+from consumer.metrics import AccountMetrics
+from consumer.outcomes import GAVE_UP, Answer, Applied, DeadLetter, Request, Scope, Terminal, Verdict
+from consumer.permit import Fence, Permit
+from consumer.ports import Outside
+
+
+class Delivery:
+    """Owns the state of every list and account."""
+
+    def __init__(
+        self,
+        lanes: Iterable[Lane],
+        account_series: Mapping[str, AccountMetrics],
+        outside: Outside,
+        fence: Fence,
+        catching_up: AbstractSet[Assignment],
+    ) -> None:
+        self.lanes = {lane.list.connector: lane for lane in lanes}
+        self._accounts = {lane.account.name: lane.account for lane in self.lanes.values()}
+        self._account_series = account_series
+        self._outside = outside
+        self._workers = outside.workers
+        self._fence = fence
+        self._catching_up = catching_up
+        self._heap: list[tuple[float, int, Lane]] = []
+        self._ties = count()
+        self._gated: set[Lane] = set()
+        self._gated_by: tuple[AbstractSet[Assignment], bool] = (frozenset(), False)
+        self._changed: set[Lane] = set()
+        self._newest = 0
+        self.pending = 0
+        self.over_bound = False
+        self.trigger: Trigger | None = None  # why windows leave now: `drain`, `revoke`, or None for their own reasons
+        for lane in self.lanes.values():
+            self._schedule(lane)
+
+    def bury(self, record: DeadLetter, done: Callable[[], None]) -> None:
+        """Write a dead letter; `done` is called when Kafka has it, and then it is counted."""
+
+        def acknowledged() -> None:
+            self._outside.metrics.dead_letters(record.reason)
+            done()
+
+        self._outside.sink.send(record, acknowledged)
+
+    def refuse(self, connector: str, identifier: str, change: Change, wall: float, done: Callable[[], None]) -> None:
+        """Write a dead letter for a change whose identifier is no record id."""
+        self.bury(self.lanes[connector].invalid(identifier, change, wall), done)
+
+    def fold(self, connector: str, contact: int, change: Change, now: float, inherited_since: float | None) -> None:
+        """Take a change into its list's window."""
+        lane = self.lanes[connector]
+        self._newest = change.number
+        if lane.list.fold(contact, change, now, inherited_since):
+            self.pending += 1
+            self._changed.add(lane)
+            self._schedule(lane)
+        else:
+            lane.series.events_collapsed.inc()
+
+    def turn(self, now: float) -> None:
+        """Let every list send whose time has come, as far as its account lets it."""
+        self._open_gate()
+        while self._heap and self._heap[0][0] <= now:
+            when, _, lane = heapq.heappop(self._heap)
+            if lane.wakes_at == when:
+                lane.wakes_at = None
+                self._wake(lane, now)
+        if self._fence.open_at(now):
+            for account in self._accounts.values():
+                self._send_all(account, now)
+
+    def receive(self, answers: Iterable[Answer], now: float) -> None:
+        """Bring answers home."""
+        for answer in answers:
+            lane = self.lanes[answer.request.connector]
+            lane.permit = None
+            lane.note(answer)
+            self._note(lane.account, answer)
+            verdict = lane.list.weigh(answer.verdict)
+            self._blame(lane, verdict, answer.request, answer.answered_at)
+            given_up = lane.account.answered(verdict, now, self._outside.chance(), self._newest)
+            with self._recount(lane):
+                settled = lane.list.answered(verdict, now, self._outside.chance(), spend=self.over_bound)
+            for each in settled:
+                self._write(lane, answer, each)
+            if given_up:
+                self._give_up(lane.account, given_up, answer, now)
+            self._schedule(lane)
+
+    def next_time(self, now: float) -> float:
+        """When there is something to do for time alone, infinity if never."""
+        times = [self._heap[0][0]] if self._heap else []
+        if self._fence.open_at(now):
+            for account in self._accounts.values():
+                ready = account.ready_at(now, refresh=self._workers.refresh_due(account.name))
+                if ready is not None:
+                    times.append(ready)
+        return min(times, default=float("inf"))
+
+    def hasten(self, now: float) -> None:
+        """Make all that waits due now."""
+        for lane in self.lanes.values():
+            lane.list.hasten(now)
+            self._schedule(lane)
+
+    def relieve(self, now: float) -> None:
+        """Over the bound, let the refused list with most contacts try again, and let go of them if it is refused."""
+        parked = [
+            lane for lane in self.lanes.values() if lane.list.pending and (lane.list.parking or lane.account.parking)
+        ]
+        lane = max(parked, key=lambda each: each.list.pending, default=None)
+        if lane is not None:
+            lane.list.not_before = lane.account.not_before = now
+            lane.list.hasten(now)
+            self._schedule(lane)
+
+    def unfinished(self, deadline: float, assignments: Collection[Assignment] | None = None) -> bool:
+        """Tell whether anything (of these assignments) is on the wire, or is due and may be sent before `deadline`."""
+        for lane in self.lanes.values():
+            if not lane.list.pending or (assignments is not None and not lane.list.carries(assignments)):
+                continue
+            if lane.list.on_the_wire is not None:
+                return True
+            due = lane.list.ready_at()
+            if due is not None and max(due, lane.account.not_before) <= deadline and not self._is_gated(lane):
+                return True
+        return False
+
+    def forget(self, assignment: Assignment) -> None:
+        """Drop all that waits of an assignment, and let nothing of it leave any more."""
+        for lane in self.lanes.values():
+            if lane.list.carries((assignment,)):
+                if lane.permit is not None:
+                    lane.permit.withdraw()
+                with self._recount(lane):
+                    lane.list.forget(assignment)
+
+    def publish_pending(self) -> None:
+        """Bring the gauges of waiting contacts up to date."""
+        for lane in self._changed:
+            lane.series.pending_contacts.set(lane.list.pending)
+        self._changed.clear()
+
+    def _wake(self, lane: Lane, now: float) -> None:
+        with self._recount(lane):
+            lane.list.settle_doubts(now)
+        ready = lane.list.ready_at()
+        if ready is not None and ready <= now:
+            lane.account.queue(lane.list)
+        else:
+            self._schedule(lane)
+
+    def _schedule(self, lane: Lane) -> None:
+        when = lane.list.wakes_at()
+        if when is not None and not lane.account.queued(lane.list) and (lane.wakes_at is None or when < lane.wakes_at):
+            lane.wakes_at = when
+            heapq.heappush(self._heap, (when, next(self._ties), lane))
+
+    def _note(self, account: Account, answer: Answer) -> None:
+        series = self._account_series[account.name]
+        for outcome in answer.refreshes:
+            series.refreshed(outcome)
+        if answer.remaining is not None:
+            series.rate_limit_remaining.set(answer.remaining)
+
+    def _open_gate(self) -> None:
+        """Look again at the lists that waited for a partition to catch up, when anything about that has changed."""
+        by = (frozenset(self._catching_up), self.over_bound)
+        if by != self._gated_by:
+            self._gated_by = by
+            gated, self._gated = self._gated, set()
+            for lane in gated:
+                self._schedule(lane)
+
+    def _is_gated(self, lane: Lane) -> bool:
+        return bool(self._catching_up) and not self.over_bound and lane.list.carries(self._catching_up)
+
+    def _send_all(self, account: Account, now: float) -> None:
+        while True:
+            refresh = self._workers.refresh_due(account.name)
+            ready = account.ready_at(now, refresh=refresh)
+            if ready is None or ready > now:
+                return
+            lane = self.lanes[account.first.connector]
+            due = lane.list.ready_at()
+            if due is None or due > now:  # what waited when it lined up has gone since
+                account.drop(lane.list)
+                self._schedule(lane)
+            elif self._is_gated(lane):
+                account.drop(lane.list)
+                self._gated.add(lane)
+            else:
+                account.next(now, refresh=refresh)
+                self._send(lane, now)
+
+    def _send(self, lane: Lane, now: float) -> None:
+        flush = lane.list.next_request(now, self._outside.new_id(), self.trigger)
+        if flush.trigger is not None:
+            lane.series.flush(flush.trigger)
+        lane.permit = Permit(self._fence, self._outside.clock.monotonic)
+        self._workers.submit(flush.request, lane.permit)
+        self._schedule(lane)
+
+    def _blame(self, lane: Lane, verdict: Verdict, request: Request, at: float) -> None:
+        """Say where a person is needed after this verdict, and where no longer."""
+        account = lane.account
+        match verdict:
+            case Terminal(scope=Scope.ACCOUNT):
+                # Told once for all lists: at the first refusal, not at every probe.
+                for each in (lane,) if account.parking else self._lanes_of(account):
+                    each.trouble(verdict.reason, verdict.details, at, blames_account=True)
+            case Terminal():
+                lane.trouble(verdict.reason, verdict.details, at, blames_account=False)
+            case Applied() if request.adds or request.removes:
+                lane.clear()
+                for each in self._lanes_of(account) if account.parking else ():
+                    if each.blames_account:
+                        each.clear()
+
+    def _lanes_of(self, account: Account) -> list[Lane]:
+        return [self.lanes[each.connector] for each in account.lists]
+
+    def _give_up(self, account: Account, number: int, answer: Answer, now: float) -> None:
+        """End what has waited too long for the account as a whole."""
+        terminal = Terminal(answer.verdict.details, GAVE_UP, Scope.BATCH)
+        for lane in self._lanes_of(account):
+            with self._recount(lane):
+                settled = lane.list.give_up(number, terminal, now)
+            for each in settled:
+                self._write(lane, answer, each)
+
+    def _write(self, lane: Lane, answer: Answer, settled: Settled) -> None:
+        """Write what came to an end; its offsets are held until Kafka has acknowledged it."""
+        if settled.outcomes:
+            settled.batch.open_part()
+            self._outside.sink.send(lane.result(answer, settled), settled.batch.close_part)
+        if settled.terminal is not None and settled.refused:
+            settled.batch.open_part()
+            self.bury(lane.dead_letter(settled.terminal, settled, answer.answered_at), settled.batch.close_part)
+        settled.batch.close_part()
+
+    @contextmanager
+    def _recount(self, lane: Lane) -> Iterator[None]:
+        """Keep the sum of waiting contacts true across a change of one list."""
+        before = lane.list.pending
+        yield
+        self.pending += lane.list.pending - before
+        self._changed.add(lane)

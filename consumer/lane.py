@@ -1,0 +1,159 @@
+"""One list as people see it: its series, its log lines, its last request, what needs attention, and its records."""
+
+from collections import Counter
+
+from consumer import log
+from consumer.accounts import Account
+from consumer.changes import Change
+from consumer.list_sync import ListSync, Settled
+from consumer.metrics import ListMetrics
+from consumer.outcomes import (
+    Answer,
+    Applied,
+    DeadLetter,
+    Details,
+    ListFacts,
+    Outcome,
+    Recoverable,
+    RefusedContact,
+    Result,
+    Terminal,
+)
+from consumer.permit import Permit
+from consumer.status import Attention
+
+LONGEST_IDENTIFIER = 256  # characters of a wrong record id that a dead letter carries
+
+_log = log.get(__name__)
+
+
+class Lane:
+    """A list's state together with all that the service shows of it."""
+
+    permit: Permit | None  # of the request on the wire
+    wakes_at: float | None  # when the list is looked at next
+
+    def __init__(self, each: ListSync, account: Account, series: ListMetrics) -> None:
+        self.list = each
+        self.account = account
+        self.permit = None
+        self.wakes_at = None
+        self.facts: ListFacts | None = None
+        self.attention: Attention | None = None
+        self.blames_account = False
+        self.last_request_at: float | None = None
+        self.last_outcome: str | None = None
+        self.last_success_at: float | None = None
+        self.series = series
+        self._log = _log.bind(connector=each.connector, account=each.account, list=each.list_id)
+        self._outcomes = {
+            Outcome.ADDED: series.contacts_added,
+            Outcome.REMOVED: series.contacts_removed,
+            Outcome.NOT_FOUND: series.contacts_not_found,
+            Outcome.UNCHANGED: series.contacts_unchanged,
+        }
+
+    def note(self, answer: Answer) -> None:
+        """Count and tell all of an answer that does not depend on whose the contacts are by now."""
+        for status in answer.statuses:
+            self.series.request(status)
+        if answer.statuses:
+            self.last_request_at = answer.sent_at
+            self.series.request_duration.observe(answer.answered_at - answer.sent_at)
+        if answer.facts is not None:
+            self.facts = answer.facts
+            self.series.named(answer.facts.name)
+        self._tell(answer)
+
+    def trouble(self, reason: str, details: Details, at: float, *, blames_account: bool) -> None:
+        """Ask for a person's attention until the next success."""
+        if self.attention is not None and self.attention.reason == reason:
+            return
+        self.clear()
+        self.attention = Attention(reason, details.message or reason, details.correlation_id, at)
+        self.blames_account = blames_account
+        self.series.needs_attention(reason, on=True)
+
+    def clear(self) -> None:
+        """Ask for no attention any more."""
+        if self.attention is not None:
+            self.series.needs_attention(self.attention.reason, on=False)
+            self.attention = None
+
+    def result(self, answer: Answer, settled: Settled) -> Result:
+        """Make the record of a successful request, and count it."""
+        for outcome, number in Counter(each.outcome for each in settled.outcomes).items():
+            self._outcomes[outcome].inc(number)
+        for each in settled.outcomes:
+            if each.change.timestamp:
+                self.series.event_to_list.observe(max(0.0, answer.answered_at - each.change.timestamp / 1000))
+        details = answer.verdict.details
+        return Result(
+            connector=self.list.connector,
+            account=self.list.account,
+            list_id=self.list.list_id,
+            request_id=answer.request.request_id,
+            status=details.status or 0,
+            correlation_id=details.correlation_id,
+            sent_at=answer.sent_at,
+            answered_at=answer.answered_at,
+            contacts=settled.outcomes,
+        )
+
+    def invalid(self, identifier: str, change: Change, at: float) -> DeadLetter:
+        """Make the record of a change whose identifier is no record id, and count it."""
+        self.series.failed("INVALID_RECORD_ID", 1)
+        return DeadLetter(
+            reason="INVALID_RECORD_ID",
+            recorded_at=at,
+            details=Details(message="not a positive 64-bit decimal number: does the slot hold HubSpot's record id?"),
+            connector=self.list.connector,
+            account=self.list.account,
+            list_id=self.list.list_id,
+            contacts=(RefusedContact(identifier[:LONGEST_IDENTIFIER], change.action, change),),
+        )
+
+    def dead_letter(self, terminal: Terminal, settled: Settled, at: float) -> DeadLetter:
+        """Make the record of contacts that were given up, and count them."""
+        self.series.failed(terminal.reason, len(settled.refused))
+        return DeadLetter(
+            reason=terminal.reason,
+            recorded_at=at,
+            details=terminal.details,
+            connector=self.list.connector,
+            account=self.list.account,
+            list_id=self.list.list_id,
+            request_id=settled.request_id,
+            contacts=tuple(
+                RefusedContact(str(contact), change.action, change) for contact, change in settled.refused.items()
+            ),
+        )
+
+    def _tell(self, answer: Answer) -> None:
+        request, details = answer.request, answer.verdict.details
+        told = self._log.bind(
+            request_id=request.request_id,
+            correlation_id=details.correlation_id,
+            status=details.status,
+            adds=len(request.adds),
+            removes=len(request.removes),
+        )
+        match answer.verdict:
+            case Applied(added=added, removed=removed, missing=missing, unexpected=unexpected):
+                self.series.contacts_unexpected.inc(unexpected)
+                if request.adds or request.removes:
+                    self.last_outcome = "applied"
+                    self.last_success_at = answer.answered_at
+                    self.series.last_success.set(answer.answered_at)
+                    told.info("applied", added=len(added), removed=len(removed), not_found=len(missing))
+                else:
+                    told.info("list looked at", name=self.facts.name if self.facts else None)
+            case Recoverable(reason=reason, wait=wait):
+                self.last_outcome = f"will be tried again ({reason})"
+                self.series.retry(reason)
+                told.warning("will be tried again", reason=reason, wait=wait, message=details.message)
+            case Terminal(reason=reason):
+                self.last_outcome = f"refused ({reason})"
+                told.error("refused", reason=reason, category=details.category, message=details.message)
+            case _:
+                told.info("not sent: the partitions may have another owner by now")

@@ -1,0 +1,218 @@
+"""Kafka in memory: topics, committed offsets, and members that own partitions. It refuses what a broker refuses.
+
+Who owns what is told by the test (`assign`, `revoke`, `lose`), and heard by the member in its next poll, as with the
+real client.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from confluent_kafka import Message
+
+from consumer.changes import TopicPartition
+from consumer.outcomes import DeadLetter, Result
+from consumer.ports import Listener
+from tests.fakes.clock import ScriptedClock
+
+TOPIC = "journey.membership"
+MOST_MESSAGES = 100
+
+
+@dataclass
+class MemoryBroker:
+    """One topic's partitions, and the offsets that the group has committed."""
+
+    partitions: int = 4
+    log: dict[TopicPartition, list[Message]] = field(default_factory=dict)
+    begin: dict[TopicPartition, int] = field(default_factory=dict)
+    committed: dict[TopicPartition, int] = field(default_factory=dict)
+    owners: dict[TopicPartition, "MemorySource"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for number in range(self.partitions):
+            self.log[TopicPartition(TOPIC, number)] = []
+
+    def append(self, key: str, value: bytes | None, partition: int, timestamp: float) -> Message:
+        """Write a message; `timestamp` in seconds since 1970."""
+        where = TopicPartition(TOPIC, partition)
+        message = Message(
+            topic=TOPIC,
+            partition=partition,
+            offset=self.end(where),
+            key=key.encode(),
+            value=value,
+            headers=[("origin", b"test")],
+            timestamp=(1, round(timestamp * 1000)),
+        )
+        self.log[where].append(message)
+        return message
+
+    def end(self, where: TopicPartition) -> int:
+        """Next offset to be written."""
+        return self.begin.get(where, 0) + len(self.log[where])
+
+
+class MemorySource:
+    """One member. A poll hears what happened to its partitions, then reads; an idle poll lets its timeout pass."""
+
+    def __init__(self, broker: MemoryBroker, clock: ScriptedClock, listener: Listener) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._listener = listener
+        self._news: list[Callable[[], None]] = []
+        self._positions: dict[TopicPartition, int] = {}
+        self._told_end: set[TopicPartition] = set()
+        self.paused: set[TopicPartition] = set()
+        self.commit_errors: list[str] = []  # Kafka's names of errors for the next commits, one each
+        self.answers_lookups = True
+        self.step: float | None = None  # seconds that an idle poll lets pass instead of its timeout
+        self.closed = False
+
+    @property
+    def owned(self) -> set[TopicPartition]:
+        """What this member owns."""
+        return set(self._positions)
+
+    def assign(self, *numbers: int) -> None:
+        """Give partitions to this member."""
+        keys = [TopicPartition(TOPIC, number) for number in numbers]
+        self._news.append(lambda: self._assigned(keys))
+
+    def revoke(self, *numbers: int) -> None:
+        """Take partitions away, after the member has handed them over."""
+        keys = [TopicPartition(TOPIC, number) for number in numbers]
+        self._news.append(lambda: self._gone(keys, self._listener.revoked))
+
+    def lose(self, *numbers: int) -> None:
+        """Take partitions away: the group has thrown the member out."""
+        keys = [TopicPartition(TOPIC, number) for number in numbers]
+        for key in keys:
+            self._broker.owners.pop(key, None)
+        self._news.append(lambda: self._gone(keys, self._listener.lost))
+
+    def poll(self, timeout: float) -> Sequence[Message]:
+        """Hear the news, then read."""
+        if self.closed:
+            raise RuntimeError("the consumer is closed")
+        news, self._news = self._news, []
+        for tell in news:
+            tell()
+        messages: list[Message] = []
+        for key in sorted(self._positions):
+            if key not in self.paused:
+                messages += self._read(key, MOST_MESSAGES - len(messages))
+        if not messages and not news:
+            self._clock.advance(timeout if self.step is None else self.step)
+        return messages
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Read nothing of these."""
+        self._refuse_foreign(partitions)
+        self.paused.update(partitions)
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Read these again."""
+        self._refuse_foreign(partitions)
+        self.paused.difference_update(partitions)
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit what is ours; the answer is news."""
+        scripted = self.commit_errors.pop(0) if self.commit_errors else None
+        errors = {
+            key: scripted or "UNKNOWN_MEMBER_ID"
+            for key in offsets
+            if scripted or self._broker.owners.get(key) is not self
+        }
+        taken = {key: offset for key, offset in offsets.items() if key not in errors}
+        self._broker.committed.update(taken)
+        self._news.append(lambda: self._listener.committed(taken, errors))
+
+    def end(self, partition: TopicPartition) -> int | None:
+        """End of a partition of ours."""
+        return self._broker.end(partition)
+
+    def close(self) -> None:
+        """Leave the group: what is owned is revoked once more."""
+        if not self.closed:
+            self.closed = True
+            self._gone(list(self._positions), self._listener.revoked)
+
+    def _assigned(self, keys: list[TopicPartition]) -> None:
+        for key in keys:
+            self._broker.owners[key] = self
+            self._positions[key] = self._broker.committed.get(key, self._broker.begin.get(key, 0))
+            self._told_end.discard(key)
+        self.paused.difference_update(keys)
+        self._listener.assigned(keys)
+        for key in keys if self.answers_lookups else ():
+            committed, end = self._broker.committed.get(key), self._broker.end(key)
+            self._news.append(partial(self._started, key, committed, end))
+
+    def _started(self, key: TopicPartition, committed: int | None, end: int) -> None:
+        if key in self._positions:
+            self._listener.started(key, committed, end)
+
+    def _gone(self, keys: list[TopicPartition], tell: Callable[[Collection[TopicPartition]], None]) -> None:
+        tell(keys)
+        for key in keys:
+            self._positions.pop(key, None)
+            self.paused.discard(key)
+            if self._broker.owners.get(key) is self:
+                del self._broker.owners[key]
+
+    def _read(self, key: TopicPartition, most: int) -> list[Message]:
+        begin = self._broker.begin.get(key, 0)
+        position = self._positions[key]
+        if position < begin or position > self._broker.end(key):
+            self._listener.out_of_range(key, position)
+            return []
+        messages = self._broker.log[key][position - begin :][:most]
+        self._positions[key] += len(messages)
+        if self._positions[key] == self._broker.end(key):
+            if key not in self._told_end:
+                self._told_end.add(key)
+                self._news.append(partial(self._end_reached, key))
+        else:
+            self._told_end.discard(key)
+        return messages
+
+    def _end_reached(self, key: TopicPartition) -> None:
+        if key in self._positions:
+            self._listener.end_reached(key)
+
+    def _refuse_foreign(self, partitions: Collection[TopicPartition]) -> None:
+        foreign = set(partitions) - set(self._positions)
+        if foreign:
+            raise RuntimeError(f"not assigned: {sorted(foreign)}")
+
+
+class MemorySink:
+    """Results and dead letters, acknowledged at the next `serve`, or when the test lets it."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.away = False  # nothing is acknowledged
+        self._unacknowledged: list[tuple[Result | DeadLetter, Callable[[], None]]] = []
+
+    @property
+    def pending(self) -> int:
+        """Records that are not acknowledged."""
+        return len(self._unacknowledged)
+
+    def send(self, record: Result | DeadLetter, done: Callable[[], None]) -> None:
+        """Take a record."""
+        self._unacknowledged.append((record, done))
+
+    def serve(self) -> None:
+        """Acknowledge."""
+        if self.away:
+            return
+        waiting, self._unacknowledged = self._unacknowledged, []
+        for record, done in waiting:
+            if isinstance(record, Result):
+                self.results.append(record)
+            else:
+                self.dead_letters.append(record)
+            done()
