@@ -137,12 +137,15 @@ def _health(problem: str | None, well: str) -> Response:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise AdminAddressError(
             f"admin.address: the service must be able to listen on {host} port {port}, but: {error.strerror}. "
             "Stop what uses this address, or name a free one of this host."
         ) from error
+    # asyncio sets it for sockets that it makes itself; without it an answer in two pieces waits for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

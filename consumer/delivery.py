@@ -225,13 +225,13 @@ class Delivery:
             case Terminal(scope=Scope.ACCOUNT):
                 # Told once for all lists: at the first refusal, not at every probe.
                 for each in (lane,) if account.parking else self._lanes_of(account):
-                    each.trouble(verdict.reason, verdict.details, at, blames_account=True)
+                    each.trouble(verdict.reason, verdict.details, at, by_itself=each is lane)
             case Terminal():
-                lane.trouble(verdict.reason, verdict.details, at, blames_account=False)
+                lane.trouble(verdict.reason, verdict.details, at, by_itself=True)
             case Applied() if request.adds or request.removes:
                 lane.clear()
                 for each in self._lanes_of(account) if account.parking else ():
-                    if each.blames_account:
+                    if not each.troubled_by_itself:
                         each.clear()
 
     def _lanes_of(self, account: Account) -> list[Lane]:

@@ -40,7 +40,7 @@ class Lane:
         self.wakes_at = None
         self.facts: ListFacts | None = None
         self.attention: Attention | None = None
-        self.blames_account = False
+        self.troubled_by_itself = False
         self.last_request_at: float | None = None
         self.last_outcome: str | None = None
         self.last_success_at: float | None = None
@@ -65,13 +65,14 @@ class Lane:
             self.series.named(answer.facts.name)
         self._tell(answer)
 
-    def trouble(self, reason: str, details: Details, at: float, *, blames_account: bool) -> None:
-        """Ask for a person's attention until the next success."""
+    def trouble(self, reason: str, details: Details, at: float, *, by_itself: bool) -> None:
+        """Ask for a person's attention until the list's next success, or, if not `by_itself`, its account's."""
         if self.attention is not None and self.attention.reason == reason:
+            self.troubled_by_itself |= by_itself
             return
         self.clear()
         self.attention = Attention(reason, details.message or reason, details.correlation_id, at)
-        self.blames_account = blames_account
+        self.troubled_by_itself = by_itself
         self.series.needs_attention(reason, on=True)
 
     def clear(self) -> None:

@@ -104,7 +104,7 @@ class Loop:
 
     def status(self) -> ServiceStatus:
         """Give what people and probes are shown. Any thread may ask."""
-        return replace(self._status, last_turn=self.last_turn)
+        return replace(self._status, last_turn=self.last_turn, draining=self.state is not State.RUNNING)
 
     def turn(self, source: Source) -> None:
         """Do everything once."""

@@ -17,6 +17,7 @@ from tests.fakes.clock import ScriptedClock
 
 TOPIC = "journey.membership"
 MOST_MESSAGES = 100
+READING = 0.001  # seconds that a poll with messages takes
 
 
 @dataclass
@@ -54,7 +55,7 @@ class MemoryBroker:
 
 
 class MemorySource:
-    """One member. A poll hears what happened to its partitions, then reads; an idle poll lets its timeout pass."""
+    """One member. A poll hears what happened to its partitions, then reads; time passes in it."""
 
     def __init__(self, broker: MemoryBroker, clock: ScriptedClock, listener: Listener) -> None:
         self._broker = broker
@@ -66,7 +67,7 @@ class MemorySource:
         self.paused: set[TopicPartition] = set()
         self.commit_errors: list[str] = []  # Kafka's names of errors for the next commits, one each
         self.answers_lookups = True
-        self.step: float | None = None  # seconds that an idle poll lets pass instead of its timeout
+        self.reads_to: int | None = None  # an offset that no partition is read past
         self.closed = False
 
     @property
@@ -102,8 +103,7 @@ class MemorySource:
         for key in sorted(self._positions):
             if key not in self.paused:
                 messages += self._read(key, MOST_MESSAGES - len(messages))
-        if not messages and not news:
-            self._clock.advance(timeout if self.step is None else self.step)
+        self._clock.advance(READING if messages or news else timeout)
         return messages
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
@@ -167,7 +167,8 @@ class MemorySource:
         if position < begin or position > self._broker.end(key):
             self._listener.out_of_range(key, position)
             return []
-        messages = self._broker.log[key][position - begin :][:most]
+        last = None if self.reads_to is None else max(position, self.reads_to) - begin
+        messages = self._broker.log[key][position - begin : last][:most]
         self._positions[key] += len(messages)
         if self._positions[key] == self._broker.end(key):
             if key not in self._told_end:

@@ -1,6 +1,5 @@
 """The real loop on fakes: one object that a story turns by hand."""
 
-import json
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -154,20 +153,20 @@ class World:
 
 @contextmanager
 def world(lists: int = 1, **sections: Any) -> Iterator[World]:  # noqa: ANN401 - sections as in the file
-    """Make a world with so many lists, each fed by the audience of its number. `sections` are the file's."""
+    """Make a world with so many lists, each fed by the audience of its number. `sections` overlay the file's."""
     with TemporaryDirectory() as folder:
         made = World(Path(folder), lists, **sections)
         yield made
         made.portal.assert_clean()
 
 
-def _configuration(folder: Path, lists: int, sections: Mapping[str, Any]) -> dict[str, Any]:
+def _configuration(folder: Path, lists: int, sections: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the file is
     secrets = {}
     for name in ("client_secret", "refresh_token"):
         file = folder / name
         file.write_text(f"the-{name.replace('_', '-')}")
         secrets[name] = Secret.from_file(file)
-    configuration: dict[str, Any] = {
+    configuration = {
         "kafka": {"bootstrap.servers": "nowhere:9092", "group.id": "test"},
         "schema_registry": {"url": "mock://test"},
         "window": {"max_age": "30s", "max_contacts": 1000},
@@ -178,7 +177,10 @@ def _configuration(folder: Path, lists: int, sections: Mapping[str, Any]) -> dic
             for number in range(lists)
         },
     }
-    for name, section in sections.items():
-        configuration[name] = {**configuration.get(name, {}), **section}
-    json.dumps(configuration, default=str)  # a section that no file could hold is a mistake of the test
-    return configuration
+    return _merged(configuration, sections)
+
+
+def _merged(below: Any, above: Any) -> Any:  # noqa: ANN401 - parts of a configuration file
+    if not (isinstance(below, dict) and isinstance(above, Mapping)):
+        return above
+    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
