@@ -1,0 +1,258 @@
+"""What HubSpot's answers mean: every status of the tables, every quirk, and any nonsense."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumer.hubspot import answers
+from consumer.outcomes import Applied, ListFacts, Recoverable, Request, Scope, Terminal, Verdict
+
+REQUEST = Request("id", "vip", "acme", 4711, adds=(1, 2, 3), removes=(4, 5))
+IDS = st.integers(1, 8)
+
+
+def _answer(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Verdict:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return answers.membership_answer(REQUEST, status, headers or {}, content)
+
+
+def _error(status: int, headers: Mapping[str, str] | None = None, **said: Any) -> Verdict:  # noqa: ANN401 - JSON
+    body = {"status": "error", "message": "Invalid input", "correlationId": "a1b2", "category": "VALIDATION_ERROR"}
+    return _answer({**body, **said}, status, headers)
+
+
+@given(st.lists(IDS), st.lists(IDS), st.lists(IDS), st.booleans())
+def test_the_three_arrays_are_disjoint_sets_and_sums_agree(
+    added: list[int], removed: list[int], missing: list[int], as_text: bool
+) -> None:
+    """Whatever HubSpot's arrays hold, each id that was sent has one outcome, and the others are counted apart."""
+    kind = str if as_text else int
+    body = {
+        "recordsIdsAdded": [kind(each) for each in added],
+        "recordIdsRemoved": [kind(each) for each in removed],
+        "recordIdsMissing": [kind(each) for each in missing],
+    }
+    verdict = _answer(body)
+    assert isinstance(verdict, Applied)
+    sent = set(REQUEST.adds) | set(REQUEST.removes)
+    assert not verdict.added & verdict.removed
+    assert not (verdict.added | verdict.removed) & verdict.missing
+    assert verdict.added <= set(REQUEST.adds)
+    assert verdict.removed <= set(REQUEST.removes)
+    assert verdict.missing <= sent
+    unchanged = sent - verdict.added - verdict.removed - verdict.missing
+    assert len(sent) == len(verdict.added) + len(verdict.removed) + len(verdict.missing) + len(unchanged)
+    strangers = (set(missing) - sent) | (set(added) - set(REQUEST.adds)) | (set(removed) - set(REQUEST.removes))
+    assert verdict.unexpected == len(strangers)
+
+
+@pytest.mark.parametrize("key", ["recordsIdsAdded", "recordIdsAdded"])
+def test_both_spellings_of_the_added_array_are_taken(key: str) -> None:
+    """The specification and older pages spell the array of added ids differently."""
+    verdict = _answer({key: ["1"]})
+    assert isinstance(verdict, Applied)
+    assert verdict.added == {1}
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"{}"])
+def test_an_empty_answer_is_a_success_without_effect(body: bytes) -> None:
+    """HubSpot leaves empty arrays out, and sometimes the whole body: everything was as asked for."""
+    verdict = _answer(body)
+    assert isinstance(verdict, Applied)
+    assert not verdict.added | verdict.removed | verdict.missing
+    assert verdict.unexpected == 0
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"7", b'{"recordsIdsAdded": {"1": 2}}', b"\xff\xfe", b"null"])
+def test_a_success_that_cannot_be_read_is_tried_again(body: bytes) -> None:
+    """A 2xx whose body is not what it should be tells nothing of the contacts."""
+    verdict = _answer(body)
+    assert isinstance(verdict, Recoverable)
+    assert verdict.reason == "unreadable"
+
+
+def test_ids_that_are_no_ids_are_counted_as_unexpected() -> None:
+    """Nonsense among the ids does not spoil the rest of an answer."""
+    verdict = _answer({"recordsIdsAdded": ["1", "x", None, True, "-4", 2.5, "007"]})
+    assert isinstance(verdict, Applied)
+    assert verdict.added == {1}
+    assert verdict.unexpected == 6
+
+
+@pytest.mark.parametrize(
+    ("status", "late", "halve", "least"),
+    [
+        (408, True, True, 0),
+        (423, False, False, 2),
+        (477, False, False, 2),
+        (502, True, False, 2),
+        (503, False, False, 2),
+        (504, True, True, 2),
+        (521, False, False, 2),
+        (523, False, False, 2),
+        (524, True, True, 2),
+    ],
+)
+def test_recoverable_statuses(status: int, late: bool, halve: bool, least: float) -> None:
+    """The mission's recoverable statuses and those of HubSpot's guide, with what is known of late effects."""
+    verdict = _error(status)
+    assert isinstance(verdict, Recoverable)
+    assert verdict.reason == str(status)
+    assert (verdict.late, verdict.halve, verdict.wait, verdict.account_wide) == (late, halve, least, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "scope"),
+    [
+        (400, "BAD_REQUEST", Scope.BATCH),
+        (401, "UNAUTHORIZED", Scope.ACCOUNT),
+        (403, "FORBIDDEN", Scope.LIST),
+        (404, "LIST_NOT_FOUND", Scope.LIST),
+        (500, "SERVER_ERROR", Scope.BATCH),
+        (302, "UNEXPECTED_STATUS", Scope.BATCH),
+        (418, "UNEXPECTED_STATUS", Scope.BATCH),
+        (522, "UNEXPECTED_STATUS", Scope.BATCH),
+    ],
+)
+def test_terminal_statuses(status: int, reason: str, scope: Scope) -> None:
+    """The mission's terminal statuses, and everything that nobody documented, with HubSpot's own words kept."""
+    verdict = _error(status)
+    assert isinstance(verdict, Terminal)
+    assert (verdict.reason, verdict.scope) == (reason, scope)
+    details = verdict.details
+    assert (details.status, details.category, details.message) == (status, "VALIDATION_ERROR", "Invalid input")
+    assert details.correlation_id == "a1b2"
+
+
+def test_an_expired_token_is_not_a_refused_one() -> None:
+    """A 401 whose category is EXPIRED_AUTHENTICATION is mended by a new token, any other is not."""
+    assert isinstance(_error(401, category="EXPIRED_AUTHENTICATION"), Recoverable)
+    assert isinstance(_error(401, category="INVALID_AUTHENTICATION"), Terminal)
+
+
+def test_missing_scopes_concern_the_account() -> None:
+    """What an app may not do it may do on no list of its account."""
+    verdict = _error(403, category="MISSING_SCOPES")
+    assert isinstance(verdict, Terminal)
+    assert verdict.scope is Scope.ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("headers", "said", "wait", "probe"),
+    [
+        ({}, {}, 10.0, False),
+        ({"x-hubspot-ratelimit-interval-milliseconds": "4000"}, {}, 4.0, False),
+        ({"x-hubspot-ratelimit-interval-milliseconds": "4000", "retry-after": "7"}, {}, 7.0, False),
+        ({}, {"policyName": "TEN_SECONDLY_ROLLING"}, 10.0, False),
+        ({}, {"policyName": "DAILY"}, 900.0, True),
+        ({"retry-after": "60"}, {"policyName": "DAILY"}, 60.0, True),
+    ],
+)
+def test_a_429_stops_the_account(headers: dict[str, str], said: dict[str, str], wait: float, probe: bool) -> None:
+    """A 429 stops the whole account for the interval that it names, and a daily limit is probed."""
+    verdict = _error(429, headers, **said)
+    assert isinstance(verdict, Recoverable)
+    assert verdict.account_wide
+    assert (verdict.wait, verdict.probe) == (wait, probe)
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-5", "0", "nan", "inf", "-inf", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_absurd_intervals_are_passed_over(value: str) -> None:
+    """A header that makes no sense is as good as none."""
+    headers = {"retry-after": value, "x-hubspot-ratelimit-interval-milliseconds": value}
+    limited, migrating = _error(429, headers), _error(477, headers)
+    assert isinstance(limited, Recoverable)
+    assert isinstance(migrating, Recoverable)
+    assert (limited.wait, migrating.wait) == (10.0, 2.0)
+
+
+def test_no_wait_is_longer_than_a_day() -> None:
+    """A wait for years would be one for ever."""
+    for status in (429, 477, 503):
+        verdict = _error(status, {"retry-after": "1e12"})
+        assert isinstance(verdict, Recoverable)
+        assert verdict.wait == 86_400.0
+
+
+def test_a_migration_may_take_a_day() -> None:
+    """A 477 names its time, up to about a day."""
+    verdict = _error(477, {"retry-after": "80000"})
+    assert isinstance(verdict, Recoverable)
+    assert verdict.wait == 80_000.0
+
+
+@pytest.mark.parametrize(("value", "left"), [("12", 12), ("", None), ("-1", None), ("many", None), ("9" * 30, None)])
+def test_what_is_left_of_the_interval(value: str, left: int | None) -> None:
+    """The number of requests left is read where it is one."""
+    assert answers.remaining({"x-hubspot-ratelimit-remaining": value}) == left
+
+
+@pytest.mark.parametrize(
+    ("described", "unusable"),
+    [
+        ({"name": "VIP", "processingType": "MANUAL", "objectTypeId": "0-1"}, None),
+        ({"name": "VIP", "processingType": "SNAPSHOT"}, None),
+        ({"name": "VIP", "processingType": "DYNAMIC", "objectTypeId": "0-1"}, "LIST_DYNAMIC"),
+        ({"name": "VIP", "processingType": "MANUAL", "objectTypeId": "0-2"}, "LIST_NOT_OF_CONTACTS"),
+        ({"name": "VIP", "processingType": "MANUAL", "deletedAt": "2026-01-01T00:00:00Z"}, "LIST_DELETED"),
+        ({"name": "VIP", "processingType": ["what"]}, "LIST_DYNAMIC"),
+    ],
+)
+def test_which_lists_can_be_kept_aligned(described: dict[str, Any], unusable: str | None) -> None:
+    """Only a manual or snapshot list of contacts that is not deleted can; a deleted one still answers 200."""
+    body = json.dumps({"list": described}).encode()
+    assert answers.list_answer(200, {}, body) == ListFacts("VIP", unusable)
+
+
+@given(st.integers(100, 599), st.dictionaries(st.sampled_from(["retry-after"]), st.text()), st.binary())
+def test_any_answer_means_something(status: int, headers: dict[str, str], body: bytes) -> None:
+    """No bytes, status or header make the meaning of an answer fail."""
+    assert isinstance(_answer(body, status, headers), Applied | Recoverable | Terminal)
+    answers.list_answer(status, headers, body)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    st.integers(200, 599),
+    st.dictionaries(
+        st.sampled_from(["list", "message", "category", "policyName", "correlationId", "recordsIdsAdded", "errors"]),
+        JSON,
+    ),
+)
+def test_any_json_means_something(status: int, body: dict[str, Any]) -> None:
+    """No shape of a body makes the meaning of an answer fail."""
+    assert isinstance(_answer(body, status), Applied | Recoverable | Terminal)
+    answers.list_answer(status, {}, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("7", 7),
+        ("007", 7),
+        (7, 7),
+        ("9223372036854775807", 2**63 - 1),
+        ("9223372036854775808", None),
+        ("0", None),
+        ("", None),
+        ("-7", None),
+        ("7.0", None),
+        ("\u0667", None),
+        ("0" * 101 + "7", None),
+        (True, None),
+        (None, None),
+        (7.0, None),
+    ],
+)
+def test_what_is_a_record_id(value: object, number: int | None) -> None:
+    """A record id is a positive 64-bit decimal number, as text or number, with or without leading zeros."""
+    assert answers.record_number(value) == number
