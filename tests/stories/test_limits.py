@@ -26,22 +26,24 @@ def _stop(member: Member) -> float:
 
 @pytest.mark.parametrize("limit", [5, 20, 110])
 def test_the_rate_is_kept_and_used(limit: int) -> None:
-    """Looks, changes, retries and refreshes together never pass the limit in any ten seconds, and use 90 % of it."""
-    with world(60, window={"max_age": "1s"}, accounts={"acme": {"requests_per_10s": limit}}) as w:
+    """Looks, changes, retries and refreshes together never pass the limit in any ten seconds, and use 95 % of it."""
+    with world(20, window={"max_age": "200ms"}, accounts={"acme": {"requests_per_10s": limit}}) as w:
         w.account.rolling.limit = limit
         w.portal.inject(Fault("unavailable", share=0.1, method="PUT"))
         member = w.member()
         began = w.clock.monotonic()
         contact = 0
-        while w.clock.monotonic() < began + 60:
+        while w.clock.monotonic() < began + 160:
             contact += 1
-            w.tell("ENTER", contact, source=f"audience:{contact % 60}")
-            member.run_for(0.02)
+            w.tell("ENTER", contact, source=f"audience:{contact % 20}")
+            member.run_for(0.05)
         starts = _starts(w)
         busiest = max(sum(begin <= at < begin + 10 for at in starts) for begin in starts)
         assert busiest <= limit
         assert 429 not in {each.status for each in w.portal.log}
-        assert sum(began + 20 <= at < began + 60 for at in starts) >= 0.9 * 4 * limit - 1
+        # Once all lists have been looked at.
+        used = sum(began + 130 <= at < began + 160 for at in starts)
+        assert used >= 0.95 * 3 * limit
 
 
 def test_lists_of_one_account_take_turns() -> None:
