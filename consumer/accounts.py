@@ -77,16 +77,20 @@ class Account:
         Gives the number up to which changes have waited too long for the account, 0 if none has.
         """
         self.in_flight -= 1
+        echo = now < self.not_before  # to a request that left before the account was stopped: tells nothing new
         match verdict:
             case Recoverable(account_wide=True):
                 wait = verdict.wait
                 until = now + wait if wait else self._backoff.failed(now, chance)
                 self._probing |= verdict.probe
             case Terminal(scope=Scope.ACCOUNT):
-                until = self.parking.refused(now)
                 self._probing = True
+                if self.parking and echo:
+                    return 0
+                until = self.parking.refused(now)
             case Applied() | Terminal():
-                self._recovered()
+                if not echo:
+                    self._recovered()
                 return 0
             case Recoverable() | NotSent():
                 return 0

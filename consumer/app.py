@@ -102,7 +102,10 @@ def assemble(settings: Settings, outside: Outside, registry: Registry) -> Loop:
 
 def make_metrics() -> Metrics:
     """Give the metrics of one process, with everything at 0 that is known from the start."""
-    metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
+    of_lists = [
+        reason for reason in DEAD_LETTER_REASONS if reason != "UNDECODABLE"
+    ]  # whose that was to be, nobody knows
+    metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS, of_lists)
     metrics.build_info(__version__, platform.python_version(), confluent_kafka.libversion()[0])
     return metrics
 

@@ -73,11 +73,13 @@ class Schema:
 class WriterSchema:
     """A writer's schema made ready for reading: both sides as fastavro wants them; no `reader` if they are the same.
 
-    `per_millisecond`: how many of the units in which the writer gives `occurred_at` make a millisecond.
+    `skips`: the writer has fields that the reader has not. `per_millisecond`: how many of the units in which the writer
+    gives `occurred_at` make a millisecond.
     """
 
     writer: Node = field(repr=False)
     reader: Node | None = field(repr=False)
+    skips: bool
     per_millisecond: int
 
 
@@ -114,6 +116,10 @@ def decode_record(body: bytes, writer: WriterSchema) -> dict[str, Any]:
     """Read one record, resolved to the reader's schema. Raises Undecodable, whatever the bytes are."""
     stream = BytesIO(body)
     try:
+        if writer.skips:
+            # fastavro skips a number of fixed length without looking whether it is there, 2**40 of them if the body
+            # says so; reading looks.
+            schemaless_reader(BytesIO(body), writer.writer, None)
         record = schemaless_reader(stream, writer.writer, writer.reader)
     except Exception as error:  # bytes from outside make fastavro raise almost anything
         raise Undecodable(_reason(error)) from error
@@ -155,7 +161,8 @@ def _compile(texts: Sequence[str], reader: Schema) -> WriterSchema:
             each["symbols"] = dict(enumerate(each["symbols"]))
     # Reading without resolution takes less than half the time.
     resolved_to = None if same else _with_aliases(reader, named)
-    return WriterSchema(writer, resolved_to, _per_millisecond(json.loads(texts[-1])))
+    skips = not _field_names(writer) <= _field_names(reader.parsed)
+    return WriterSchema(writer, resolved_to, skips, _per_millisecond(json.loads(texts[-1])))
 
 
 def _parse(texts: Sequence[str], *, expand: bool = False) -> tuple[Node, dict[str, dict[str, Any]]]:
@@ -193,10 +200,13 @@ def _least_bytes(schema: Node) -> int:
     return sum(sizes) if kind in ("record", "error") else int(kind != "null")
 
 
+def _field_names(record: dict[str, Any]) -> set[str]:
+    return {each["name"] for each in record["fields"]}
+
+
 def _require_fields(writer: dict[str, Any], reader: Schema) -> None:
-    written = {each["name"] for each in writer["fields"]}
     required = [each["name"] for each in reader.parsed["fields"] if "default" not in each]
-    if missing := [name for name in required if name not in written]:
+    if missing := [name for name in required if name not in _field_names(writer)]:
         raise IncompatibleSchema(f"the writer's schema lacks {', '.join(missing)}: {reader.name} has no default for it")
 
 

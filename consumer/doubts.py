@@ -54,13 +54,6 @@ class Doubt:
         """Give the contacts to be sent once more, each with its newest intent."""
         return self._contested
 
-    def forget(self, assignment: Assignment) -> None:
-        """Contest no contact of this assignment: its next owner does."""
-        self.holds.forget(assignment)
-        self._contested = {
-            contact: change for contact, change in self._contested.items() if change.assignment is not assignment
-        }
-
 
 class Doubts:
     """All doubts of one list."""
@@ -108,18 +101,15 @@ class Doubts:
         return min((doubt.until for doubt in self._doubts), default=None)
 
     def ended(self, now: float) -> list[Doubt]:
-        """Take out the doubts that end now. Fold what they contest into the window, then release their holds."""
+        """Take out the doubts that end now. Fold what they contest into the window, then release their holds.
+
+        What they contest of an assignment that is no longer ours is its next owner's to send.
+        """
         ended = [doubt for doubt in self._doubts if doubt.until <= now]
         if ended:
             self._doubts = [doubt for doubt in self._doubts if doubt.until > now]
             self._inherited = {key: doubt for key, doubt in self._inherited.items() if doubt.until > now}
         return ended
-
-    def forget(self, assignment: Assignment) -> None:
-        """Leave an assignment's contacts to its next owner."""
-        self._inherited.pop(assignment, None)
-        for doubt in self._doubts:
-            doubt.forget(assignment)
 
     def _earliest(self, change: Change) -> int:
         committable = self._offsets.committable(change.assignment)

@@ -31,9 +31,11 @@ from consumer.outcomes import (
 from consumer.retry import Backoff, Parking, Patience
 from consumer.window import Batch, Window
 
-UNREADABLE_RETRIES = 3
-"""A 2xx whose body cannot be read is retried so often, then it is terminal."""
-
+RETRIES: Mapping[str, tuple[int, str, Scope]] = {
+    TOKEN_EXPIRED: (1, "UNAUTHORIZED", Scope.ACCOUNT),
+    UNREADABLE: (3, "UNREADABLE_ANSWER", Scope.BATCH),
+}
+"""Passing failures that are retried so often in a row, and what they are after that."""
 
 Trigger = Literal["age", "size", "drain", "revoke"]
 """Why a window leaves."""
@@ -98,8 +100,8 @@ class ListSync:
         self._tried = 0  # the highest number that a flush took
         self._looked = False
         self._unusable = False
-        self._expired = False
-        self._unreadable = 0
+        self._failure = ""  # why the latest answer was a passing failure
+        self._in_a_row = 0  # how many answers in a row were that
 
     @property
     def pending(self) -> int:
@@ -125,7 +127,7 @@ class ListSync:
         self.newest = max(self.newest, change.number)
         if self._doubts:
             self._doubts.intends(contact, change)
-        if inherited_since is not None:
+        if inherited_since is not None and now < inherited_since + self._rules.settle:
             self._doubts.inherits(contact, change, inherited_since)
         return self._window.fold(contact, change, now + self._rules.max_age)
 
@@ -150,12 +152,17 @@ class ListSync:
     def settle_doubts(self, now: float) -> None:
         """End the doubts whose time is over: what they contest is sent once more."""
         for doubt in self._doubts.ended(now):
-            for contact, change in doubt.contested().items():
+            for contact, change in self._ours(doubt.contested()).items():
                 self._window.fold(contact, change, now)
             doubt.holds.release()
 
     def next_request(self, now: float, request_id: str, trigger: Trigger | None = None) -> Flush:
-        """Cut the next request. `trigger` overrides why the window leaves: `drain` or `revoke`."""
+        """Cut the next request. `trigger` overrides why the window leaves: `drain` or `revoke`.
+
+        Raises RuntimeError while the one before is not answered.
+        """
+        if self._flight is not None:
+            raise RuntimeError(f"list {self.list_id} has a request on the wire: wait for its answer")
         left_by: Trigger | None = None
         if self._batch is None and self._window.due_at is not None:
             full = len(self._window) >= self._rules.max_contacts
@@ -181,17 +188,16 @@ class ListSync:
 
     def weigh(self, verdict: Verdict) -> Verdict:
         """Turn a passing failure that came too often in a row into a terminal one; ask once for each verdict."""
-        if not isinstance(verdict, Recoverable):
+        if isinstance(verdict, NotSent):
             return verdict
-        if verdict.reason == TOKEN_EXPIRED:
-            if self._expired:
-                return Terminal(verdict.details, "UNAUTHORIZED", Scope.ACCOUNT)
-            self._expired = True
-        if verdict.reason == UNREADABLE:
-            self._unreadable += 1
-            if self._unreadable > UNREADABLE_RETRIES:
-                return Terminal(verdict.details, "UNREADABLE_ANSWER", Scope.BATCH)
-        return verdict
+        reason = verdict.reason if isinstance(verdict, Recoverable) else ""
+        self._in_a_row = self._in_a_row + 1 if reason == self._failure else 1
+        self._failure = reason
+        retries, condemned, scope = RETRIES.get(reason, (self._in_a_row, "", Scope.BATCH))
+        if self._in_a_row <= retries:
+            return verdict
+        self._in_a_row = 0
+        return Terminal(verdict.details, condemned, scope)
 
     def answered(self, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
         """Bring in what became of the request on the wire, weighed before; give what came to an end.
@@ -221,6 +227,7 @@ class ListSync:
     def give_up(self, number: int, terminal: Terminal, now: float) -> list[Settled]:
         """End all that waits and is numbered `number` or lower: `terminal` is why."""
         self._gather(now)
+        due_at = now if self._window.due_at is None else self._window.due_at
         waiting = self._window.take()
         gone: dict[int, Change] = {}
         holds = Holds(self._offsets)
@@ -229,7 +236,7 @@ class ListSync:
                 gone[contact] = change
                 holds.cover(change.assignment, change.offset)
             else:
-                self._window.fold(contact, change, now)
+                self._window.fold(contact, change, due_at)
         waiting.close_part()
         return [Settled(Batch({}, holds), refused=gone, terminal=terminal)] if gone else []
 
@@ -244,7 +251,6 @@ class ListSync:
     def forget(self, assignment: Assignment) -> None:
         """Drop all that waits of one assignment. What is on the wire stays there."""
         self._window.forget(assignment)
-        self._doubts.forget(assignment)
         if self._batch is not None:
             self._batch.forget(assignment)
             if not len(self._batch):
@@ -257,15 +263,10 @@ class ListSync:
     def _succeeded(self) -> None:
         self._backoff.succeeded()
         self.parking.succeeded()
-        self._patience.succeeded()
-        self._expired = False
-        self._unreadable = 0
         self._size = min(self._rules.max_contacts, self._size * 2)
 
     def _refused(self, flight: _Flight, verdict: Terminal, now: float, *, spend: bool) -> list[Settled]:
         self._backoff.succeeded()
-        self._expired = False
-        self._unreadable = 0
         settled = []
         if flight.batch is not None:
             refused = self._ours(flight.contacts)
@@ -284,13 +285,14 @@ class ListSync:
         self.not_before = now if at_once else self._backoff.failed(now, chance, verdict.wait)
         if verdict.halve and flight.contacts:
             self._size = max(1, len(flight.contacts) // 2)
-        doubt = self._doubts.unanswered(flight.contacts, now) if verdict.late and flight.contacts else None
+        if verdict.late and flight.contacts:
+            self._doubts.unanswered(flight.contacts, now)
         self._fold_back(flight, now)
-        if doubt is not None:
+        if verdict.late:
             for contact in flight.contacts:
                 newest = self._window.get(contact)
                 if newest is not None:
-                    doubt.intends(contact, newest)
+                    self._doubts.intends(contact, newest)
         return self._lose_patience(verdict.details, now)
 
     def _lose_patience(self, details: Details, now: float) -> list[Settled]:

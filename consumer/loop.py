@@ -25,6 +25,7 @@ COMMIT_AGAIN = 1.0  # after an error, such as a commit in the middle of a rebala
 PUBLISH_EVERY = 1.0
 RELIEVE_EVERY = 30.0
 MOST_UNACKNOWLEDGED = 10_000  # records that Kafka has not acknowledged; past that reading pauses
+OUT_OF_RANGE = "OFFSET_OUT_OF_RANGE"
 RESUME_AT = 0.5  # of a bound: librdkafka throws its prefetched messages away at each pause, so they must be rare
 
 _log = log.get(__name__)
@@ -151,12 +152,14 @@ class Loop:
         if ours is None:
             return
         ours.stuck = True
+        self._partitions.catching_up.discard(ours.assignment)  # it has no more to catch up with
         message = (
             f"offset {offset if offset is not None else ours.next_offset} of {partition.topic}/{partition.partition} "
             "is not in the topic: its retention passed it, or the topic was made anew. Decide where to go on, stop "
             "the service, set the group's offset with kafka-consumer-groups --reset-offsets, and start it"
         )
-        self._attention[partition] = Attention("OFFSET_OUT_OF_RANGE", message, None, self._clock.time())
+        self._attention[partition] = Attention(OUT_OF_RANGE, message, None, self._clock.time())
+        self._metrics.service_needs_attention(OUT_OF_RANGE, on=True)
         _log.error("offset out of range", topic=partition.topic, partition=partition.partition, message=message)
 
     def revoked(self, partitions: Collection[TopicPartition]) -> None:
@@ -291,6 +294,8 @@ class Loop:
             self._delivery.forget(partition.assignment)
             self._metrics.forget_partition(*partition.key)
             self._attention.pop(partition.key, None)
+        if not self._attention:
+            self._metrics.service_needs_attention(OUT_OF_RANGE, on=False)
 
     def _publish(self, source: Source, now: float) -> None:
         """Bring gauges and status up to date."""

@@ -111,7 +111,7 @@ TABLE: Final = (
         "needs_attention",
         "gauge",
         (*_LIST, "reason"),
-        "1 from a terminal failure of the list until its next success; the status page tells what to do.",
+        "1 from a terminal failure of the list until its next success; without a list, the service itself.",
     ),
     Spec(
         "last_success_timestamp_seconds",
@@ -362,6 +362,10 @@ class Metrics:
     def dead_letters(self, reason: str) -> None:
         """Count a message that the dead-letter topic has acknowledged."""
         self._families.counters["dead_letters_total"].labels(reason).inc()
+
+    def service_needs_attention(self, reason: str, *, on: bool) -> None:
+        """Raise or clear a reason that concerns no single list: `connector` and `list_id` are empty."""
+        self._families.gauges["needs_attention"].labels("", "", reason).set(on)
 
     def rebalances(self, kind: Literal["assigned", "revoked", "lost"]) -> None:
         """Count a rebalance callback."""

@@ -12,6 +12,9 @@ from itertools import count
 
 from consumer.changes import Assignment
 
+SWEEP_FROM = 64
+"""Holds of a partition from which on released ones are looked for."""
+
 
 class Hold:
     """A promise not to commit past `offset`."""
@@ -34,11 +37,12 @@ class OffsetAlreadyCommittableError(Exception):
 class PartitionOffsets:
     """The holds of one assignment."""
 
-    __slots__ = ("_committable", "_holds", "_next", "_ties")
+    __slots__ = ("_committable", "_holds", "_next", "_sweep_at", "_ties")
 
     def __init__(self) -> None:
         self._holds: list[tuple[int, int, Hold]] = []
         self._ties = count()
+        self._sweep_at = SWEEP_FROM
         self._next: int | None = None
         self._committable: int | None = None
 
@@ -46,6 +50,8 @@ class PartitionOffsets:
         """Hold `offset`. Raises OffsetAlreadyCommittableError when it is below what `committable` said before."""
         if self._committable is not None and offset < self._committable:
             raise OffsetAlreadyCommittableError(f"offset {offset} was given up: {self._committable} is committable")
+        if len(self._holds) >= self._sweep_at:
+            self._sweep()
         hold = Hold(offset)
         heapq.heappush(self._holds, (offset, next(self._ties), hold))
         return hold
@@ -60,6 +66,12 @@ class PartitionOffsets:
             heapq.heappop(self._holds)
         self._committable = self._holds[0][0] if self._holds else self._next
         return self._committable
+
+    def _sweep(self) -> None:
+        """Drop what is released. One hold may last for a day, and all that came after it would pile up behind it."""
+        self._holds = [entry for entry in self._holds if not entry[2].released]
+        heapq.heapify(self._holds)
+        self._sweep_at = max(SWEEP_FROM, 2 * len(self._holds))
 
 
 class Offsets:

@@ -82,7 +82,11 @@ class Partitions:
     def end_reached(self, key: TopicPartition) -> None:
         """All that the partition holds has been read, though its last offsets may bear no message."""
         partition = self._ours.get(key)
-        if partition is not None and not partition.held:
+        if partition is None:
+            return
+        if partition.held:
+            partition.end = (partition.held[-1].offset() or 0) + 1
+        else:
             self.catching_up.discard(partition.assignment)
 
     def revoke(self, keys: Collection[TopicPartition]) -> list[Partition]:

@@ -82,3 +82,4 @@ class Patience:
         """Forget the failures."""
         self._marks.clear()
         self._given_up = 0
+        self._given_up = 0

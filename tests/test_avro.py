@@ -22,7 +22,7 @@ EVENT = {
     "occurred_at": 1_700_000_000_123,
     "identifiers": {"2006": "101", "1": "x"},
 }
-DECODED = avro.MembershipEvent(**EVENT)  # type: ignore[arg-type]
+DECODED = avro.MembershipEvent(**EVENT)  # type: ignore[arg-type]  # a dict tells no types
 OURS = avro.compile_writer(CHANGE_SCHEMA.text)
 RENAMED = avro.compile_writer(CHANGE_SCHEMA.text.replace("journey.orchestration", "copied.elsewhere"))
 both_paths = pytest.mark.parametrize("writer", [OURS, RENAMED], ids=["as it is", "resolved"])
@@ -251,7 +251,16 @@ def test_trailing_bytes(writer: avro.WriterSchema) -> None:
 
 
 @pytest.mark.parametrize("length", [2**40, 2**62, -1, -(2**62)])
-@pytest.mark.parametrize("kind", ["string", {"type": "array", "items": "long"}, {"type": "map", "values": "int"}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "string",
+        {"type": "array", "items": "long"},
+        {"type": "array", "items": "double"},
+        {"type": "array", "items": {"type": "fixed", "name": "F", "size": 4}},
+        {"type": "map", "values": "int"},
+    ],
+)
 def test_absurd_length(kind: object, length: int) -> None:
     """A length that cannot be is undecodable at once and allocates nothing, in our fields and in skipped ones."""
     stream = BytesIO()

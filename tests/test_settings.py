@@ -106,7 +106,7 @@ def test_settings_cannot_be_changed(folder: Path) -> None:
     """What was checked at start stays what it was."""
     settings = read(folder, SHORT)
     with pytest.raises(ValidationError):
-        settings.window.max_contacts = 5  # type: ignore[misc]
+        settings.window.max_contacts = 5  # type: ignore[misc]  # what is tested
 
 
 def test_any_value_may_come_from_a_file_or_the_environment(folder: Path) -> None:

@@ -96,9 +96,9 @@ def list_answer(status: int, headers: Mapping[str, str], body: bytes) -> ListFac
         unusable = "LIST_DELETED"
     elif described.get("objectTypeId", "0-1") != "0-1":
         unusable = "LIST_NOT_OF_CONTACTS"
-    elif described["processingType"] not in {"MANUAL", "SNAPSHOT"}:
+    elif described["processingType"] not in ("MANUAL", "SNAPSHOT"):  # not a set: the value may be unhashable
         unusable = "LIST_DYNAMIC"
-    return ListFacts(str(described.get("name", ""))[:LONGEST_TEXT], unusable)
+    return ListFacts(_text(described.get("name")) or "", unusable)
 
 
 def unusable_list(facts: ListFacts) -> Terminal:
@@ -171,7 +171,9 @@ def _details(status: int, headers: Mapping[str, str], said: Mapping[str, Any]) -
 
 
 def _text(value: object) -> str | None:
-    return value[:LONGEST_TEXT] if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    return value[:LONGEST_TEXT].encode(errors="replace").decode()  # JSON may spell half a surrogate pair
 
 
 def _positive(value: str | None) -> float | None:

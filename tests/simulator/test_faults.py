@@ -331,4 +331,4 @@ def test_healing() -> None:
 def test_impossible_faults(name: str, wrong: dict[str, float]) -> None:
     """A fault that is unknown or makes no sense is an error of the test that makes it, and says why."""
     with pytest.raises(ValueError, match=f"{name}"):
-        Fault(name, **wrong)  # type: ignore[arg-type]
+        Fault(name, **wrong)  # type: ignore[arg-type]  # wrong on purpose

@@ -231,4 +231,5 @@ def test_an_offset_out_of_range_never_jumps() -> None:
         assert w.committed(0) == 50
         (attention,) = member.loop.status().attention
         assert attention.reason == "OFFSET_OUT_OF_RANGE"
+        assert member.metric("needs_attention", reason="OFFSET_OUT_OF_RANGE") == 1
         assert "50" in attention.message

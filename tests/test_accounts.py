@@ -1,0 +1,144 @@
+"""One account: lists take turns within its rate, and a refusal or a limit stops them all."""
+
+from dataclasses import replace
+
+import pytest
+
+from consumer.accounts import MOST_IN_FLIGHT, Account
+from consumer.list_sync import ListSync
+from consumer.offsets import Offsets
+from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal
+from tests.strategies import OK, RULES
+
+REFUSED = Terminal(Details(status=401), "UNAUTHORIZED", Scope.ACCOUNT)
+LIMITED = Recoverable(Details(status=429), "429", wait=10.0, account_wide=True)
+DAILY = replace(LIMITED, wait=900.0, probe=True)
+
+
+def _account(lists: int, requests_per_10s: int = 1000) -> Account:
+    account = Account("acme", requests_per_10s, give_up_after=3600.0)
+    for number in range(lists):
+        each = ListSync(f"c{number}", "acme", number, RULES, Offsets())
+        account.lists.append(each)
+        account.queue(each)
+    return account
+
+
+def _next(account: Account, now: float) -> int | None:
+    """Let the first in line send, if it may now."""
+    ready = account.ready_at(now, refresh=False)
+    return None if ready is None or ready > now else account.next(now, refresh=False).list_id
+
+
+def test_nobody_has_a_second_turn_before_all_have_had_one() -> None:
+    """Lists that always have work come in the same order, round and round."""
+    account = _account(7)
+    turns = []
+    for step in range(50):
+        now = float(step)
+        turn = _next(account, now)
+        assert turn is not None
+        turns.append(turn)
+        account.answered(OK, now, 0.0, newest=0)
+        account.queue(account.lists[turn])
+    assert turns == [step % 7 for step in range(50)]
+
+
+def test_a_list_stands_in_line_once() -> None:
+    """A list that is queued twice has one turn."""
+    account = _account(1)
+    account.queue(account.lists[0])
+    assert account.queued(account.lists[0])
+    assert _next(account, 0.0) == 0
+    assert _next(account, 0.0) is None
+    assert not account.queued(account.lists[0])
+
+
+def test_a_dropped_list_has_lost_its_place() -> None:
+    """Whoever has nothing to send any more leaves the line."""
+    account = _account(3)
+    account.drop(account.lists[0])
+    account.drop(account.lists[0])
+    assert _next(account, 0.0) == 1
+
+
+def test_a_429_stops_all_lists_until_its_interval_has_passed() -> None:
+    """Nothing of the account leaves before that."""
+    account = _account(3)
+    _next(account, 0.0)
+    account.answered(LIMITED, 1.0, 0.0, newest=0)
+    assert account.ready_at(1.0, refresh=False) == 11.0
+
+
+@pytest.mark.parametrize("verdict", [REFUSED, DAILY])
+def test_one_probe_at_a_time_until_one_succeeds(verdict: Terminal | Recoverable) -> None:
+    """While the account is refused, or its day is used up, one request at a time looks whether it is over."""
+    account = _account(4)
+    _next(account, 0.0)
+    account.answered(verdict, 0.0, 0.0, newest=0)
+    until = account.not_before
+    assert until >= 30.0
+    assert _next(account, until - 1) is None
+    assert _next(account, until) is not None
+    assert account.ready_at(until + 5, refresh=False) is None, "the probe's answer comes first"
+    account.answered(OK, until + 5, 0.0, newest=0)
+    assert _next(account, until + 5) is not None
+    assert _next(account, until + 5) is not None
+
+
+def test_parking_doubles_with_each_refused_probe() -> None:
+    """30 s, 1 min, 2 min and so on, however many lists there are."""
+    account = _account(10)
+    waits = []
+    now = 0.0
+    for _ in range(6):
+        assert _next(account, now) is not None
+        account.answered(REFUSED, now, 0.0, newest=0)
+        waits.append(account.not_before - now)
+        now = account.not_before
+    assert waits == [30, 60, 120, 240, 480, 600]
+
+
+def test_refusals_of_requests_that_left_together_count_as_one() -> None:
+    """Several requests on the wire when the token is refused do not park the account for longer."""
+    account = _account(5)
+    for _ in range(3):
+        _next(account, 0.0)
+    for _ in range(3):
+        account.answered(REFUSED, 1.0, 0.0, newest=0)
+    assert account.not_before == 31.0
+
+
+def test_a_token_refresh_is_done_by_one_request_alone() -> None:
+    """While the token has to be renewed nothing else leaves, and the refresh counts against the rate."""
+    account = _account(3, requests_per_10s=10)
+    assert account.ready_at(0.0, refresh=True) == 0.0
+    account.next(0.0, refresh=True)
+    assert account.ready_at(0.0, refresh=True) is None
+    alone = account.ready_at(0.0, refresh=False)
+    assert alone is not None
+    assert alone >= 2.0, "a look and a refresh were two requests"
+
+
+def test_so_many_on_the_wire_and_no_more() -> None:
+    """There are as many workers as requests on the wire, so that none waits in a queue behind its permit."""
+    account = _account(MOST_IN_FLIGHT + 5)
+    now = 0.0
+    for _ in range(MOST_IN_FLIGHT):
+        ready = account.ready_at(now, refresh=False)
+        assert ready is not None
+        now = ready
+        account.next(now, refresh=False)
+    assert account.ready_at(now, refresh=False) is None
+    account.answered(NotSent(), now, 0.0, newest=0)
+    assert account.ready_at(now, refresh=False) is not None
+
+
+def test_what_waited_too_long_for_the_account_is_given_up() -> None:
+    """After `give_up_after` of refusals the changes are named that were there when it began."""
+    account = _account(2)
+    _next(account, 0.0)
+    assert account.answered(REFUSED, 0.0, 0.0, newest=10) == 0
+    account.queue(account.lists[0])
+    _next(account, 3600.0)
+    assert account.answered(REFUSED, 3600.0, 0.0, newest=50) == 10
