@@ -169,6 +169,7 @@ def _clients(settings: Settings, redactor: Redactor) -> dict[str, HubSpotClient]
                 time.monotonic,
             ),
             connections=MOST_IN_FLIGHT,
+            ca=settings.hubspot.ca,
         )
         for name, account in settings.accounts.items()
     }

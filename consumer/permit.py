@@ -36,7 +36,8 @@ class Fence:
 
     def open_at(self, now: float) -> bool:
         """Tell whether requests may leave."""
-        return not self._in_doubt and now - self._last_poll <= self.session_timeout
+        # In this order: `polled` notes a doubt before it moves the time, so a late poll is seen as one or the other.
+        return now - self._last_poll <= self.session_timeout and not self._in_doubt
 
 
 class Permit:

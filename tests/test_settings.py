@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +91,7 @@ def test_everything_but_kafka_accounts_and_connectors_has_the_default_of_the_des
     assert short.kafka["auto.offset.reset"] == "earliest"
     assert (short.window.max_age, short.retry.give_up_after, short.shutdown.timeout) == (30.0, 86_400.0, 25.0)
     assert (short.hubspot.timeout, short.hubspot.settle) == (30.0, 120.0)
-    assert (short.admin.host, short.admin.port) == ("0.0.0.0", 9108)  # noqa: S104 - the default of the design
+    assert (short.admin.host, short.admin.port) == ("0.0.0.0", 9108)  # noqa: S104 - the design's default
     assert short.connectors["vip"].identifier == "2006"
 
 
@@ -600,3 +601,13 @@ def test_settings_made_of_settings_stay_the_same(folder: Path) -> None:
     assert Settings.model_validate(settings) is settings
     connector = settings.connectors["vip"]
     assert type(connector).model_validate(dict(connector)) == connector
+
+
+def test_private_authorities_are_the_text_of_their_file(folder: Path) -> None:
+    """`hubspot.ca` holds certificates, read from their file; anything else is told to be none."""
+    text = SHORT + "hubspot: {ca: {file: ca.pem}}\n"
+    (folder / "ca.pem").write_text(Path(certifi.where()).read_text("utf-8"))
+    assert str(read(folder, text).hubspot.ca).count("BEGIN CERTIFICATE") > 1
+    (folder / "ca.pem").write_text("a certificate, or so they said")
+    [problem] = problems(folder, text)
+    assert "hubspot.ca: must hold certificates in PEM form. Write {file: PATH} with the authority's file." in problem

@@ -283,7 +283,7 @@ def test_a_hanging_loop_is_not_shown_as_running() -> None:
 
 
 @pytest.mark.parametrize(("age", "alive"), [(0, True), (60, True), (60.5, False), (3600, False)])
-def test_a_loop_that_turned_within_a_minute_is_alive(age: float, alive: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_loop_that_turned_within_a_minute_is_alive(age: float, alive: bool) -> None:
     """The loop counts as alive up to 60 s after its last turn."""
     assert (stalled(WELL, WELL.last_turn + age) is None) is alive
 

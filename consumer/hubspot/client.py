@@ -5,6 +5,7 @@ all?
 """
 
 import json
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,7 +34,10 @@ class _Attempt:
 
 
 class HubSpotClient:
-    """Talks to HubSpot for one account; any number of threads may use it. `wall` gives seconds since 1970."""
+    """Talks to HubSpot for one account; any number of threads may use it.
+
+    `wall` gives seconds since 1970; `ca` holds the certificates (PEM) of the authorities to trust instead of the usual.
+    """
 
     def __init__(
         self,
@@ -44,11 +48,13 @@ class HubSpotClient:
         transport: httpx.BaseTransport | None = None,
         wall: Callable[[], float] = time.time,
         connections: int = 32,
+        ca: str | None = None,
     ) -> None:
         self.auth = auth
         self._wall = wall
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        inner = transport or httpx.HTTPTransport(limits=limits)
+        verify = ssl.create_default_context(cadata=ca) if ca else True
+        inner = transport or httpx.HTTPTransport(limits=limits, verify=verify, trust_env=False)
         self._client = httpx.Client(
             base_url=base_url, timeout=timeout, auth=auth, transport=BoundedTransport(inner, timeout), trust_env=False
         )

@@ -5,9 +5,10 @@ is needed; only the category EXPIRED_AUTHENTICATION is, and then the next reques
 """
 
 import json
+import math
 import threading
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -20,6 +21,8 @@ from consumer.secret import Redactor, Secret, SecretUnreadable
 
 TOKEN_PATH = "/oauth/2026-03/token"  # noqa: S105 - a path, not a secret
 RENEW_BEFORE = 300.0  # seconds before its end that a token is renewed, though never more than a sixth of its life
+LONGEST_LIFE = 86_400.0 * 366  # seconds; what is longer, or no number at all, is no life of an access token
+PASSING = frozenset({408, 423, 429, 477})  # besides all from 500 up: the token endpoint may answer otherwise later
 CALL = "consumer.call"  # the key of a Call among an httpx request's extensions
 
 _log = log.get(__name__)
@@ -104,14 +107,14 @@ class OAuth(httpx.Auth):
     def _expire(self, token: _Token) -> None:
         with self._lock:
             if self._token is token:  # not one that another worker has renewed meanwhile
-                self._token = None
+                self._token = replace(token, renew_at=-math.inf)
 
     def _refresh(self, request: httpx.Request, call: Call) -> Generator[httpx.Request, httpx.Response, _Token]:
         tried = self._refresh_token()
         while True:
             response = yield self._refresh_request(request, tried)
             response.read()
-            verdict = _meaning(response)
+            verdict = self._meaning(response)
             if verdict is None:
                 break
             # Somebody may have put a new token into the file since: before the refusal is believed, look once more.
@@ -147,10 +150,10 @@ class OAuth(httpx.Auth):
 
     def _keep(self, answer: dict[str, Any], used: str) -> _Token:
         """Keep the access token, and the refresh token if it is a new one."""
-        self._redactor.add(answer["access_token"])
-        life = float(answer["expires_in"])
         if self._token is not None:
             self._redactor.forget(self._token.access)
+        self._redactor.add(answer["access_token"])  # after that, for it may be the same once more
+        life = float(answer["expires_in"])
         self._token = _Token(answer["access_token"], self._clock() + life - min(RENEW_BEFORE, life / 6))
         rotated = answer.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != used:
@@ -166,25 +169,30 @@ class OAuth(httpx.Auth):
                 )
         return self._token
 
+    def _meaning(self, response: httpx.Response) -> Recoverable | Terminal | None:
+        """Say what the token endpoint's answer means; None if it holds a token."""
+        answer = _json(response)
+        message = _text(answer, "error_description") or _text(answer, "message")
+        details = Details(
+            status=response.status_code,
+            category=_text(answer, "status"),
+            message=None if message is None else self._redactor.clean(message),  # it may quote what was sent
+            correlation_id=_text(answer, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
+        )
+        if response.is_success:
+            return None if _is_token(answer) else Recoverable(details, "refresh_failed", account_wide=True)
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or response.status_code in PASSING:
+            said = answers.refusal(response.status_code, response.headers, response.content)
+            wait = said.wait if isinstance(said, Recoverable) else 0.0
+            return Recoverable(details, "refresh_failed", wait=wait, account_wide=True)
+        return Terminal(details, "INVALID_GRANT", Scope.ACCOUNT)
 
-def _meaning(response: httpx.Response) -> Recoverable | Terminal | None:
-    """Say what the token endpoint's answer means; None if it holds a token."""
-    answer = _json(response)
-    details = Details(
-        status=response.status_code,
-        category=_text(answer, "status"),
-        message=_text(answer, "error_description") or _text(answer, "message"),
-        correlation_id=_text(answer, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
-    )
-    if response.is_success:
-        usable = isinstance(answer.get("access_token"), str) and isinstance(answer.get("expires_in"), int | float)
-        return None if usable else Recoverable(details, "refresh_failed", account_wide=True)
-    passing = response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or response.status_code in {408, 423, 429, 477}
-    if passing:
-        said = answers.refusal(response.status_code, response.headers, response.content)
-        wait = said.wait if isinstance(said, Recoverable) else 0.0
-        return Recoverable(details, "refresh_failed", wait=wait, account_wide=True)
-    return Terminal(details, "INVALID_GRANT", Scope.ACCOUNT)
+
+def _is_token(answer: dict[str, Any]) -> bool:
+    """Tell whether there is a token that fits into a header, and a life that ends."""
+    access, life = answer.get("access_token"), answer.get("expires_in")
+    usable = isinstance(access, str) and access != "" and access.isascii() and access.isprintable()
+    return usable and isinstance(life, int | float) and 0 < life < LONGEST_LIFE
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:
@@ -197,4 +205,6 @@ def _json(response: httpx.Response) -> dict[str, Any]:
 
 def _text(answer: dict[str, Any], key: str) -> str | None:
     value = answer.get(key)
-    return value[: answers.LONGEST_TEXT] if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    return value[: answers.LONGEST_TEXT].encode(errors="replace").decode()  # JSON may hold halves of characters

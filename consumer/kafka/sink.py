@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +27,7 @@ FIRST_CUT = 65_536  # bytes of a raw event that is too large as a whole; halved 
 
 _SCHEMAS = {Result: RESULT_SCHEMA, DeadLetter: DEAD_LETTER_SCHEMA}
 _TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 - the client's public names
 
 _log = log.get(__name__)
 
@@ -92,15 +94,19 @@ class KafkaSink:
         now = time.monotonic()
         if len(self._ids) < len(self._topics):
             self._register(now)
-        elif now >= self._waits_until:
-            while self._waiting and self._produce(self._waiting[0]):
-                self._waiting.popleft()
-        self._producer.poll(0)
+        else:
+            while self._waiting and now >= self._waits_until and self._produce(self._waiting.popleft()):
+                pass
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            raise KafkaFailed(f"the producer cannot go on: {error.args[0].str()}") from error
 
     def close(self) -> None:
         """Take no more delivery reports; what is not acknowledged will be made again from the log."""
         self._producer.purge()
-        self._producer.poll(0)
+        with suppress(KafkaException, KafkaFailed):
+            self._producer.poll(0)
 
     def _register(self, now: float) -> None:
         for done in self._registry.take_registrations():
@@ -123,6 +129,7 @@ class KafkaSink:
                 topic, value, _key(parcel), on_delivery=lambda error, _: self._reported(parcel, error)
             )
         except BufferError:
+            self._waiting.appendleft(parcel)
             return False
         except KafkaException as error:
             self._reported(parcel, error.args[0])
@@ -137,7 +144,7 @@ class KafkaSink:
             self._waiting.extendleft(reversed(parts))
         elif error.fatal():
             raise KafkaFailed(f"the producer cannot go on: {error.str()}")
-        elif error.code() != KafkaError._PURGE_QUEUE:  # noqa: SLF001 - the client's public name; seen at the end only
+        elif error.code() not in _PURGED:
             _log.warning("record not written, sent again", error=error.name(), message=error.str())
             self._waiting.append(parcel)
             self._waits_until = time.monotonic() + SEND_AGAIN

@@ -6,7 +6,8 @@ of range is reported and left standing, for to jump would lose changes silently.
 """
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ ASK_AGAIN = 1.0  # seconds until a failed question about offsets is put again
 ANSWER_WITHIN = 10.0  # seconds for such a question
 LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client leaves it untyped
 
+_END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public names
+_FATAL = KafkaError._FATAL  # noqa: SLF001 - as above
+_RESET = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - as above
+
 _log = log.get(__name__)
 
 
@@ -45,7 +50,6 @@ class _Start:
     end: Any = None
     answered: bool = False
     committed_at: int | None = None
-    read: bool = False
     reset: bool = False
 
 
@@ -58,6 +62,8 @@ class KafkaSource:
         self._listener = listener
         self._starts: dict[TopicPartition, _Start] = {}
         self._paused: set[TopicPartition] = set()
+        self._ended: list[TopicPartition] = []
+        self._problem: Exception | None = None
         self._admin = AdminClient(admin_properties(properties))
         self._consumer = Consumer(
             consumer_properties(
@@ -79,17 +85,21 @@ class KafkaSource:
 
     def poll(self, timeout: float) -> Sequence[Message]:
         """Give at most MOST_MESSAGES messages. Raises KafkaFailed when the client cannot go on."""
+        ended, self._ended = self._ended, []
+        for each in ended:  # only now: the messages before the end were given by the last poll
+            self._listener.end_reached(each)
         try:
             polled = self._consumer.consume(MOST_MESSAGES, timeout)
         except KafkaException as error:
             raise KafkaFailed(f"the consumer cannot go on: {error.args[0].str()}") from error
+        self._raise_kept()
         messages = [message for message in polled if message.error() is None]
         if len(messages) < len(polled):
             for message in polled:
                 if (event := message.error()) is not None:
                     self._on_event(message, event)
-        if self._starts:
-            self._ask(messages)
+        self._ask()
+        self._admin.poll(0)  # gives its log lines, which would pile up
         return messages
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
@@ -122,26 +132,48 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group. The revoke callback runs once more."""
         self._consumer.close()
+        self._raise_kept()
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Keep an exception until the client's call is over.
+
+        One that goes through `consume` leaves messages behind that nobody frees, and `close` would wait for ever.
+        """
+        try:
+            yield
+        except Exception as problem:  # noqa: BLE001 - it is raised later, whatever it is
+            self._problem = self._problem or problem
+
+    def _raise_kept(self) -> None:
+        problem, self._problem = self._problem, None
+        if problem is not None:
+            raise problem
 
     def _on_assign(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        self._consumer.incremental_assign(partitions)  # first: a pause before it has no effect
-        ours = [TopicPartition(each.topic, each.partition) for each in partitions]
-        for each in ours:
-            self._starts[each] = _Start(ask_at=time.monotonic())
-        self._paused.difference_update(ours)
-        self._listener.assigned(ours)
+        with self._keeping():
+            self._consumer.incremental_assign(partitions)  # first: a pause before it has no effect
+            self._consumer.resume(partitions)  # one that was revoked while paused comes back paused
+            ours = [TopicPartition(each.topic, each.partition) for each in partitions]
+            for each in ours:
+                self._starts[each] = _Start(ask_at=time.monotonic())
+            self._paused.difference_update(ours)
+            self._listener.assigned(ours)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        self._listener.revoked(self._drop(partitions))
+        with self._keeping():
+            self._listener.revoked(self._drop(partitions))
 
     def _on_lost(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        self._listener.lost(self._drop(partitions))
+        with self._keeping():
+            self._listener.lost(self._drop(partitions))
 
     def _drop(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
         gone = [TopicPartition(each.topic, each.partition) for each in partitions]
         for each in gone:
             self._starts.pop(each, None)
         self._paused.difference_update(gone)
+        self._ended = [each for each in self._ended if each not in gone]
         return gone
 
     def _on_commit(self, error: KafkaError | None, partitions: list[KafkaPartition]) -> None:
@@ -154,28 +186,28 @@ class KafkaSource:
                 offsets[key] = each.offset
             else:
                 errors[key] = failed.name()
-        self._listener.committed(offsets, errors)
+        with self._keeping():
+            self._listener.committed(offsets, errors)
 
     def _on_event(self, message: Message, error: KafkaError) -> None:
         """Take what librdkafka puts between the messages."""
-        topic, partition = message.topic(), message.partition()
-        where = TopicPartition(topic, partition) if topic is not None and partition is not None else None
-        if error.code() == KafkaError._PARTITION_EOF and where is not None:  # noqa: SLF001 - the client's public name
-            self._listener.end_reached(where)
-        elif error.code() == KafkaError._AUTO_OFFSET_RESET and where in self._starts:  # noqa: SLF001 - as above
-            self._starts[where].reset = True
-        elif error.fatal():
+        if error.fatal() or error.code() == _FATAL:
             raise KafkaFailed(f"the consumer cannot go on: {error.str()}")
+        if error.code() not in (_END, _RESET):
+            _log.warning("Kafka reports an error", error=error.name(), message=error.str(), topic=message.topic())
+            return
+        partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        start = self._starts.get(partition)
+        if start is None:
+            return  # no longer ours
+        if error.code() == _END:
+            self._ended.append(partition)
         else:
-            _log.warning("Kafka reports an error", error=error.name(), message=error.str(), topic=topic)
+            start.reset = True
 
-    def _ask(self, messages: Sequence[Message]) -> None:
+    def _ask(self) -> None:
         """See to the partitions whose start is not known yet, or has to be decided."""
         now = time.monotonic()
-        for message in messages:
-            start = self._starts.get(TopicPartition(message.topic() or "", message.partition() or 0))
-            if start is not None:
-                start.read = True
         for partition, start in list(self._starts.items()):
             if not start.answered:
                 self._ask_start(partition, start, now)
@@ -208,10 +240,11 @@ class KafkaSource:
     def _begin(self, partition: TopicPartition, start: _Start) -> None:
         """Begin a partition without a committed offset where the configuration says; report any other."""
         start.reset = False
-        if start.committed_at is not None or start.read:
+        read_up_to = self._consumer.position([KafkaPartition(*partition)])[0].offset  # negative: nothing was read
+        if start.committed_at is not None or read_up_to >= 0:
             self._listener.out_of_range(partition, start.committed_at)
             return
-        # A seek is refused in this state; handing the partition out anew is not.
+        # A seek is refused in this state; handing the partition out anew is not, but now and then it ends a pause.
         self._consumer.incremental_unassign([KafkaPartition(*partition)])
         self._consumer.incremental_assign([KafkaPartition(*partition, self._first)])
         if partition in self._paused:

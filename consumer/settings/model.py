@@ -10,6 +10,7 @@ from consumer.settings.values import (
     Address,
     AddressText,
     BaseUrl,
+    Certificates,
     Count,
     Duration,
     ListId,
@@ -42,11 +43,15 @@ class Window(_Section):
 
 
 class HubSpot(_Section):
-    """Where HubSpot is, how long one request may take, and how long one without an answer may still act (seconds)."""
+    """Where HubSpot is, how long one request may take, and how long one without an answer may still act (seconds).
+
+    `ca`: the authorities that are trusted instead of the usual ones.
+    """
 
     base_url: BaseUrl = "https://api.hubapi.com"
     timeout: Timespan = 30.0
     settle: Duration = 120.0
+    ca: Certificates | None = Field(default=None, repr=False)
 
 
 class Account(_Section):

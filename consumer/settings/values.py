@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -174,3 +175,15 @@ def _is_loopback(host: str) -> bool:
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """Scheme, host and port, without a slash at the end."""
+
+
+def _certificates(value: str) -> str:
+    try:
+        ssl.create_default_context(cadata=value)
+    except (ssl.SSLError, ValueError):
+        raise broken("must hold certificates in PEM form", "Write {file: PATH} with the authority's file") from None
+    return value
+
+
+Certificates = Annotated[Text, AfterValidator(_certificates)]
+"""One or more certificates of authorities, as the text of a PEM file."""
