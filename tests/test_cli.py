@@ -138,6 +138,27 @@ def test_run_refuses_a_wrong_configuration(wrong: Path) -> None:
     assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (2, "", 2)
 
 
+@pytest.mark.parametrize(
+    ("property_", "says"),
+    [
+        ("bootstrap.server: other:9092", 'No such configuration property: "bootstrap.server"'),
+        ("session.timeout.ms: soon", 'Invalid value for configuration property "session.timeout.ms"'),
+        ("ssl.ca.location: /nowhere, security.protocol: SSL", "ssl.ca.location failed"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_what_librdkafka_refuses_is_a_wrong_configuration(
+    tmp_path: Path, command: str, property_: str, says: str
+) -> None:
+    """A property that librdkafka does not know, or a value that it does not take, is told before Kafka is contacted."""
+    file = tmp_path / "refused.yaml"
+    file.write_text(VALID.replace("group.id:", f"{property_}, group.id:"))
+    result = call(command, "--config", file)
+    assert result.exit_code == 2
+    assert f"{file}: kafka: librdkafka says: " in result.stderr
+    assert says in result.stderr
+
+
 @pytest.mark.parametrize("command", [["check", "--json"], ["check"], ["run"]])
 def test_no_command_shows_a_secret(tmp_path: Path, command: list[str]) -> None:
     """Neither a secret that was read nor one that was written into the file is printed."""

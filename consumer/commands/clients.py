@@ -1,0 +1,60 @@
+"""The assembly for commands: makes the clients that they ask HubSpot, Kafka and the registry with, and closes them."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+
+from confluent_kafka.schema_registry import SchemaRegistryClient
+
+from consumer.errors import ConsumerError
+from consumer.hubspot.lists_client import ListsClient
+from consumer.hubspot.oauth import TOKEN_PATH, OAuth
+from consumer.kafka.reader import TopicReader
+from consumer.kafka.registry import SchemaRegistry, new_client
+from consumer.secret import Redactor
+from consumer.settings import Settings
+
+LONGEST_TIMEOUT = 10.0  # seconds of one request to HubSpot: a person waits
+
+
+class PropertiesRefused(ConsumerError):  # noqa: N818 - the name says what is the case
+    """The registry's client does not know, or cannot use, what is under `schema_registry`."""
+
+
+@contextmanager
+def lists_client(settings: Settings, account: str, redactor: Redactor) -> Iterator[ListsClient]:
+    """Give a client of one account's lists."""
+    base_url = settings.hubspot.base_url
+    its = settings.accounts[account]
+    auth = OAuth(
+        account, base_url + TOKEN_PATH, its.client_id, its.client_secret, its.refresh_token, redactor, time.monotonic
+    )
+    with closing(ListsClient(base_url, min(settings.hubspot.timeout, LONGEST_TIMEOUT), auth)) as client:
+        yield client
+
+
+@contextmanager
+def topic_reader(settings: Settings) -> Iterator[TopicReader]:
+    """Give a reader of topics."""
+    with (
+        registry_client(settings) as client,
+        closing(SchemaRegistry(client)) as registry,
+        closing(TopicReader(kafka_properties(settings), registry)) as reader,
+    ):
+        yield reader
+
+
+@contextmanager
+def registry_client(settings: Settings) -> Iterator[SchemaRegistryClient]:
+    """Give a client of the registry. Raises PropertiesRefused."""
+    try:
+        made = new_client(settings.schema_registry)
+    except (ValueError, TypeError) as error:
+        raise PropertiesRefused(f"schema_registry: {error}. Mend its properties.") from error
+    with closing(made) as client:
+        yield client
+
+
+def kafka_properties(settings: Settings) -> Mapping[str, str | int | float | bool]:
+    """Give the properties of Kafka's clients, without their lines on connections: a command says itself what failed."""
+    return {"log_level": 2, **settings.kafka}
