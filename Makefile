@@ -30,7 +30,7 @@ format: $(DEV)  ## what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 
 wheel: $(DEV)  ## dist/*.whl
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 lock: $(DEV)  ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
