@@ -351,6 +351,7 @@ class Loop:
             last_outcome=lane.last_outcome,
             last_success_at=lane.last_success_at,
             attention=lane.attention,
+            hub_id=self._workers.hub_id(configured.account),
         )
 
 

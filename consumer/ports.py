@@ -93,6 +93,9 @@ class Workers(Protocol):
     def refresh_due(self, account: str) -> bool:
         """Tell whether the account's next request takes a token refresh."""
 
+    def hub_id(self, account: str) -> int | None:
+        """Give the id of the account's portal, once it is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from confluent_kafka import Producer
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -249,8 +248,8 @@ def _total(service: app.Service, name: str, **labels: str) -> int:
 
 
 def _table(rows: list[Row]) -> Table:
-    table = Table("list", title="What became of the lists", title_justify="left", box=box.SIMPLE, padding=0)
-    for heading in ("events", "requests", *(kind.replace("_", " ") for kind in KINDS), "members", "right"):
+    table = Table("list", title="What became of the lists", title_justify="left", box=None, padding=(0, 1, 0, 0))
+    for heading in ("events", "requests", *(kind.replace("_", " ") for kind in KINDS), "members", "ok"):
         table.add_column(heading, justify="right")
     for row in rows:
         numbers = [row.events, row.requests, *(getattr(row, kind) for kind in KINDS), row.members]

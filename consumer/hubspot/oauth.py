@@ -77,6 +77,7 @@ class OAuth(httpx.Auth):
         self._clock = clock
         self._lock = threading.Lock()
         self._token: _Token | None = None
+        self.hub_id: int | None = None  # of the portal, once HubSpot has told it
         self._from_file = refresh_token.reveal()
         self._newer: str | None = None  # a refresh token from HubSpot that its file does not hold
 
@@ -154,6 +155,8 @@ class OAuth(httpx.Auth):
             self._redactor.forget(self._token.access)
         self._redactor.add(answer["access_token"])  # after that, for it may be the same once more
         life = float(answer["expires_in"])
+        hub_id = answer.get("hub_id")
+        self.hub_id = hub_id if isinstance(hub_id, int) else self.hub_id
         self._token = _Token(answer["access_token"], self._clock() + life - min(RENEW_BEFORE, life / 6))
         rotated = answer.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != used:

@@ -36,6 +36,10 @@ class Workers:
         """Tell whether the account's next request renews its token first."""
         return self._crews[account].client.auth.refresh_due()
 
+    def hub_id(self, account: str) -> int | None:
+        """Give the account's portal, once HubSpot has told it."""
+        return self._crews[account].client.auth.hub_id
+
     def close(self) -> None:
         """Send nothing more. Threads that wait for HubSpot end with their answers, or with the process."""
         for crew in self._crews.values():

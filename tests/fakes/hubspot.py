@@ -79,6 +79,10 @@ class ScriptedWorkers:
         """Tell whether the account's token has to be renewed."""
         return self._clients[account].auth.refresh_due()
 
+    def hub_id(self, account: str) -> int | None:
+        """Give the account's portal, once HubSpot has told it."""
+        return self._clients[account].auth.hub_id
+
     def close(self) -> None:
         """Close the clients."""
         for client in self._clients.values():
