@@ -289,9 +289,9 @@ class ListSync:
             self._doubts.unanswered(flight.contacts, now)
         self._fold_back(flight, now)
         if verdict.late:
-            for contact in flight.contacts:
+            for contact, sent in flight.contacts.items():
                 newest = self._window.get(contact)
-                if newest is not None:
+                if newest is not None and newest.number > sent.number:
                     self._doubts.intends(contact, newest)
         return self._lose_patience(verdict.details, now)
 
