@@ -49,7 +49,10 @@ def dead_letters() -> None:
 @config_option
 @click.option("--connector", metavar="NAME", help="Only those of this connector.")
 @click.option(
-    "--reason", type=click.Choice(list(DEAD_LETTER_REASONS), case_sensitive=False), help="Only those of this reason."
+    "--reason",
+    type=click.Choice(list(DEAD_LETTER_REASONS), case_sensitive=False),
+    metavar="REASON",
+    help="Only those of this reason, such as LIST_NOT_FOUND.",
 )
 @since_option
 @limit_option

@@ -22,6 +22,8 @@ from consumer.kafka.reader import DEAD_LETTERS, RESULTS, Form, TopicReader
 from consumer.outcomes import Outcome
 from consumer.settings import Settings
 
+OUTCOMES = [*map(str, Outcome), DEAD_LETTER]
+
 Rows = Callable[[Record, Position, Wanted], Iterator[Row]]
 
 
@@ -30,7 +32,10 @@ Rows = Callable[[Record, Position, Wanted], Iterator[Row]]
 @click.option("--record-id", metavar="ID", help="Only this contact (HubSpot Contact Record ID).")
 @click.option("--connector", metavar="NAME", help="Only what this connector did.")
 @click.option(
-    "--outcome", type=click.Choice([*Outcome, DEAD_LETTER], case_sensitive=False), help="Only what ended like this."
+    "--outcome",
+    type=click.Choice(OUTCOMES, case_sensitive=False),
+    metavar="OUTCOME",
+    help=f"Only what ended like this: {', '.join(OUTCOMES)}.",
 )
 @since_option
 @limit_option
@@ -100,7 +105,7 @@ class Search:
         if shown < count:
             tables.note(f"the newest {shown} of {count}: --limit {count} shows all")
         if self._unreadable:
-            tables.note(f"not shown: {len(self._unreadable)} messages cannot be read, first {self._unreadable[0]}")
+            tables.note(f"cannot be read, so not shown: {len(self._unreadable)}, first {self._unreadable[0]}")
         return 1 if self._unreadable else 0
 
 

@@ -85,6 +85,8 @@ def served() -> Iterator[StubRegistry]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         registry.url = f"http://127.0.0.1:{server.server_port}"
-        yield registry
-        server.shutdown()
-        thread.join()
+        try:
+            yield registry
+        finally:
+            server.shutdown()
+            thread.join()

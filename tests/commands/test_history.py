@@ -154,7 +154,7 @@ def test_records_that_cannot_be_read(told: World) -> None:
     answer = told.call("results", "--record-id", "8")
     assert answer.exit_code == 1
     assert "NOT_FOUND" in answer.stdout
-    assert f"not shown: 1 messages cannot be read, first {RESULTS}/3/0: the value begins with byte 110" in answer.stderr
+    assert f"cannot be read, so not shown: 1, first {RESULTS}/3/0: the value begins with byte 110" in answer.stderr
 
 
 def test_a_topic_that_is_not_there(world: World) -> None:
