@@ -69,7 +69,8 @@ class KafkaSink:
     def __init__(
         self, properties: Properties, registry: SchemaRegistry, results_topic: str, dead_letters_topic: str
     ) -> None:
-        own = {"enable.idempotence": True, "acks": "all", "error_cb": _on_error}
+        # A broker's limit is for a whole batch: parts of a record that was too large must not travel together again.
+        own = {"enable.idempotence": True, "acks": "all", "batch.num.messages": 1, "error_cb": _on_error}
         self._producer = Producer(producer_properties(properties, own))
         self._registry = registry
         self._topics = {Result: results_topic, DeadLetter: dead_letters_topic}
