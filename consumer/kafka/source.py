@@ -98,12 +98,14 @@ class KafkaSource:
             for message in polled:
                 if (event := message.error()) is not None:
                     self._on_event(message, event)
+        if self._paused:
+            self._pause_again(messages)
         self._ask()
         self._admin.poll(0)  # gives its log lines, which would pile up
         return messages
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
-        """Read nothing of these until they are resumed."""
+        """Read nothing of these until they are resumed; right after the assignment a few messages may still come."""
         self._paused.update(partitions)
         self._consumer.pause([KafkaPartition(*each) for each in partitions])
 
@@ -153,11 +155,9 @@ class KafkaSource:
     def _on_assign(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         with self._keeping():
             self._consumer.incremental_assign(partitions)  # first: a pause before it has no effect
-            self._consumer.resume(partitions)  # one that was revoked while paused comes back paused
             ours = [TopicPartition(each.topic, each.partition) for each in partitions]
             for each in ours:
                 self._starts[each] = _Start(ask_at=time.monotonic())
-            self._paused.difference_update(ours)
             self._listener.assigned(ours)
 
     def _on_revoke(self, _consumer: Consumer, partitions: list[KafkaPartition]) -> None:
@@ -170,9 +170,9 @@ class KafkaSource:
 
     def _drop(self, partitions: list[KafkaPartition]) -> list[TopicPartition]:
         gone = [TopicPartition(each.topic, each.partition) for each in partitions]
+        self.resume(self._paused.intersection(gone))  # or they would come back paused
         for each in gone:
             self._starts.pop(each, None)
-        self._paused.difference_update(gone)
         self._ended = [each for each in self._ended if each not in gone]
         return gone
 
@@ -204,6 +204,12 @@ class KafkaSource:
             self._ended.append(partition)
         else:
             start.reset = True
+
+    def _pause_again(self, messages: Sequence[Message]) -> None:
+        """Repeat a pause that was lost: librdkafka drops one that crosses the start of fetching after an assignment."""
+        came = {TopicPartition(each.topic() or "", each.partition() or 0) for each in messages}
+        if lost := self._paused & came:
+            self.pause(lost)
 
     def _ask(self) -> None:
         """See to the partitions whose start is not known yet, or has to be decided."""
@@ -247,8 +253,6 @@ class KafkaSource:
         # A seek is refused in this state; handing the partition out anew is not, but now and then it ends a pause.
         self._consumer.incremental_unassign([KafkaPartition(*partition)])
         self._consumer.incremental_assign([KafkaPartition(*partition, self._first)])
-        if partition in self._paused:
-            self._consumer.pause([KafkaPartition(*partition)])
 
 
 def _taken(answer: KafkaPartition) -> int:
