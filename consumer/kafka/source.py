@@ -7,47 +7,46 @@ of range is reported and left standing, for to jump would lose changes silently.
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
 )
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported, but not by __all__
 
 from consumer import log
 from consumer.changes import TopicPartition
 from consumer.errors import KafkaFailed
-from consumer.kafka.clients import Properties, admin_properties, consumer_properties
+from consumer.kafka.clients import Properties, consumer_properties
 from consumer.ports import Listener
 
 MOST_MESSAGES = 1_000  # in one poll: enough to be fast, few enough for the loop to turn often
 ASK_AGAIN = 1.0  # seconds until a failed question about offsets is put again
-ANSWER_WITHIN = 10.0  # seconds for such a question
-LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client leaves it untyped
+ANSWER_WITHIN = 5.0  # seconds for each half of such a question
 
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public names
 _FATAL = KafkaError._FATAL  # noqa: SLF001 - as above
 _RESET = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - as above
+
+Answer = Future[tuple[int | None, int]]
+"""Will hold the committed offset of a partition (None: none) and its end."""
 
 _log = log.get(__name__)
 
 
 @dataclass(slots=True)
 class _Start:
-    """Two questions, where a partition was committed and where it ends (futures), and what came of them."""
+    """The question where a partition was committed and where it ends, and what came of it."""
 
     ask_at: float
-    committed: Any = None
-    end: Any = None
+    asked: Answer | None = None
     answered: bool = False
     committed_at: int | None = None
     reset: bool = False
@@ -57,14 +56,13 @@ class KafkaSource:
     """One member of the group. All its methods are for the loop's thread, which the listener is called in as well."""
 
     def __init__(self, properties: Properties, topics: Collection[str], listener: Listener) -> None:
-        self._group = str(properties["group.id"])
         self._first = OFFSET_END if properties.get("auto.offset.reset") == "latest" else OFFSET_BEGINNING
         self._listener = listener
         self._starts: dict[TopicPartition, _Start] = {}
         self._paused: set[TopicPartition] = set()
         self._ended: list[TopicPartition] = []
         self._problem: Exception | None = None
-        self._admin = AdminClient(admin_properties(properties))
+        self._questions = _Questions(properties)
         self._consumer = Consumer(
             consumer_properties(
                 properties,
@@ -101,7 +99,6 @@ class KafkaSource:
         if self._paused:
             self._pause_again(messages)
         self._ask()
-        self._admin.poll(0)  # gives its log lines, which would pile up
         return messages
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
@@ -134,6 +131,7 @@ class KafkaSource:
     def close(self) -> None:
         """Leave the group. The revoke callback runs once more."""
         self._consumer.close()
+        self._questions.close()
         self._raise_kept()
 
     @contextmanager
@@ -221,26 +219,21 @@ class KafkaSource:
                 self._begin(partition, start)
 
     def _ask_start(self, partition: TopicPartition, start: _Start, now: float) -> None:
-        if start.committed is None or start.end is None:
+        if start.asked is None:
             if now >= start.ask_at:
-                asked = KafkaPartition(*partition)
-                of_group = ConsumerGroupTopicPartitions(self._group, [asked])
-                groups = self._admin.list_consumer_group_offsets([of_group], request_timeout=ANSWER_WITHIN)
-                ends = self._admin.list_offsets({asked: LATEST}, request_timeout=ANSWER_WITHIN)
-                start.committed, start.end = groups[self._group], ends[asked]
+                start.asked = self._questions.ask(partition)
             return
-        if not (start.committed.done() and start.end.done()):
+        if not start.asked.done():
             return
         try:
-            committed = _taken(start.committed.result().topic_partitions[0])
-            end = start.end.result().offset
+            committed, end = start.asked.result()
         except KafkaException as error:
             _log.warning("where a partition starts is not known yet", topic=partition.topic, error=str(error))
-            start.committed = start.end = None
+            start.asked = None
             start.ask_at = now + ASK_AGAIN
             return
         start.answered = True
-        start.committed_at = committed if committed >= 0 else None
+        start.committed_at = committed
         self._listener.started(partition, start.committed_at, end)
 
     def _begin(self, partition: TopicPartition, start: _Start) -> None:
@@ -255,11 +248,35 @@ class KafkaSource:
         self._consumer.incremental_assign([KafkaPartition(*partition, self._first)])
 
 
-def _taken(answer: KafkaPartition) -> int:
-    """Give the offset of an answer (negative: none). Raises KafkaException for an error in it."""
-    if answer.error is not None:
-        raise KafkaException(answer.error)
-    return answer.offset
+class _Questions:
+    """Asks where partitions are committed and where they end, on a thread and a client of its own.
+
+    The client is a consumer that joins no group. An admin client would not do: librdkafka 2.16 crashes when a broker
+    answers its question about a group's offsets with NOT_COORDINATOR, as it does while it restarts.
+    """
+
+    def __init__(self, properties: Properties) -> None:
+        self._client = Consumer(consumer_properties(properties, {"enable.auto.commit": False, "error_cb": _on_error}))
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offsets")
+
+    def ask(self, partition: TopicPartition) -> Answer:
+        """Start to ask; the future gives the committed offset (None: none) and the end, or raises KafkaException."""
+        return self._worker.submit(self._ask, KafkaPartition(*partition))
+
+    def close(self) -> None:
+        """Ask nothing more; a question that is on its way is waited for, ANSWER_WITHIN at most for each half."""
+        self._worker.shutdown(cancel_futures=True)
+        self._client.close()
+
+    def _ask(self, partition: KafkaPartition) -> tuple[int | None, int]:
+        [committed] = self._client.committed([partition], timeout=ANSWER_WITHIN)
+        if committed.error is not None:
+            raise KafkaException(committed.error)
+        ends = self._client.get_watermark_offsets(partition, timeout=ANSWER_WITHIN)
+        if ends is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - the client's public name
+        self._client.poll(0)  # gives its log lines, which would pile up
+        return committed.offset if committed.offset >= 0 else None, ends[1]
 
 
 def _on_error(error: KafkaError) -> None:

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError
 PRODUCE = 0
 LIST_OFFSETS = 2
 OFFSET_COMMIT = 8
+OFFSET_FETCH = 9
 HEARTBEAT = 12
 INIT_PRODUCER_ID = 22
 

@@ -11,7 +11,7 @@ from consumer.changes import Message, TopicPartition
 from consumer.errors import KafkaFailed
 from consumer.kafka.embedded import EmbeddedKafka
 from consumer.kafka.source import KafkaSource
-from tests.fakes.mock_cluster import HEARTBEAT, LIST_OFFSETS, OFFSET_COMMIT, MockCluster
+from tests.fakes.mock_cluster import HEARTBEAT, LIST_OFFSETS, OFFSET_COMMIT, OFFSET_FETCH, MockCluster
 
 pytestmark = pytest.mark.process
 
@@ -411,6 +411,16 @@ def test_a_failed_question_about_offsets_is_put_again(broker: Broker) -> None:
 
     assert member.starts == {P0: (None, 3), P1: (None, 0)}
     assert member.offsets(P0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("code", [KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE])
+def test_a_coordinator_that_moves_does_not_end_the_service(broker: Broker, code: int) -> None:
+    """While brokers restart nobody may know the group's offsets; it is asked again until somebody does."""
+    broker.write(P0, 3)
+    member = broker.member()
+    member.on_assigned = lambda _partitions: broker.cluster.fail(OFFSET_FETCH, *[code] * 4)
+    until(lambda: member.starts.keys() >= {P0, P1} and len(member.offsets(P0)) == 3, member)
+    assert member.starts[P0] == (None, 3)
 
 
 def test_what_only_a_new_process_can_mend_ends_this_one(broker: Broker) -> None:
