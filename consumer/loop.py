@@ -80,6 +80,7 @@ class Loop:
         self._paused = False
         self._commit_at = float("-inf")
         self._committing = False
+        self._commit_confirms = False  # it was asked for after the member had been in doubt
         self._publish_at = float("-inf")
         self._relieve_at = float("-inf")
         self._had_assignment = False
@@ -193,7 +194,7 @@ class Loop:
             self._commit_at = self._clock.monotonic() + COMMIT_AGAIN
             told = {f"{key.topic}/{key.partition}": error for key, error in errors.items()}
             _log.warning("offsets not committed, asked again", errors=told)
-        elif offsets:
+        elif offsets and self._commit_confirms:
             self._fence.confirmed()
 
     def _obey(self, now: float) -> None:
@@ -257,6 +258,7 @@ class Loop:
             if partition is not None:
                 partition.asked = offset
         self._committing = True
+        self._commit_confirms = self._fence.in_doubt
         source.commit(offsets)
 
     def _finish(self, source: Source, now: float) -> None:

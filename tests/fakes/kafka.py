@@ -67,6 +67,8 @@ class MemorySource:
         self.paused: set[TopicPartition] = set()
         self.commit_errors: list[str] = []  # Kafka's names of errors for the next commits, one each
         self.answers_lookups = True
+        self.answers_commits = True  # or else they are kept back until it does
+        self._unanswered: list[Callable[[], None]] = []
         self.reads_to: int | None = None  # an offset that no partition is read past
         self.closed = False
 
@@ -96,6 +98,9 @@ class MemorySource:
         """Hear the news, then read."""
         if self.closed:
             raise RuntimeError("the consumer is closed")
+        if self.answers_commits:
+            self._news += self._unanswered
+            self._unanswered = []
         news, self._news = self._news, []
         for tell in news:
             tell()
@@ -126,7 +131,7 @@ class MemorySource:
         }
         taken = {key: offset for key, offset in offsets.items() if key not in errors}
         self._broker.committed.update(taken)
-        self._news.append(lambda: self._listener.committed(taken, errors))
+        self._unanswered.append(lambda: self._listener.committed(taken, errors))
 
     def end(self, partition: TopicPartition) -> int | None:
         """End of a partition of ours."""

@@ -204,6 +204,22 @@ def test_a_member_that_was_stopped_sends_nothing_until_the_broker_knows_it() -> 
         assert w.members() == {1}
 
 
+def test_a_commit_from_before_the_stop_proves_nothing() -> None:
+    """The answer to a commit that was asked before the member was stopped does not make it an owner again."""
+    with world() as w:
+        member = w.member()
+        member.run_for(1)
+        member.source.answers_commits = False
+        w.tell("ENTER", 1, partition=0)
+        member.run_for(5)
+        w.clock.advance(100)
+        member.turn()
+        member.source.commit_errors = ["UNKNOWN_MEMBER_ID"] * 5
+        member.source.answers_commits = True
+        member.run_until(lambda: member.source.commit_errors == [])
+        assert w.changes() == []
+
+
 def test_a_stopped_member_that_lost_its_partitions_never_sends_their_changes() -> None:
     """A member that woke up after the group went on forgets, and the list keeps what the new owner made of it."""
     with world() as w:
