@@ -13,7 +13,7 @@ from consumer.secret import Redactor
 LEVELS = ("debug", "info", "warning", "error")
 
 # At "info" these say a line for every request; the metrics count them.
-_TALKATIVE = ("httpx", "httpcore", "uvicorn.access")
+_TALKATIVE = ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access")
 
 
 def configure(stream: TextIO, *, json: bool | None, level: str, redactor: Redactor) -> None:

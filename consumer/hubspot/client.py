@@ -20,7 +20,7 @@ from consumer.permit import Permit
 
 LISTS = "/crm/lists/2026-03"
 
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
 
 @dataclass(slots=True)
@@ -128,7 +128,7 @@ class HubSpotClient:
                 return Recoverable(Details(message=message), "refresh_failed", account_wide=True)
             reason = "timeout" if isinstance(error, httpx.TimeoutException) else "connection_error"
             attempt.statuses.append(reason)
-            changed = permit is not None and not isinstance(error, _NEVER_LEFT)
+            changed = permit is not None and not isinstance(error, NEVER_LEFT)
             return answers.no_answer(reason, sent=changed, message=message)
         attempt.statuses.append(str(response.status_code))
         left = answers.remaining(response.headers)

@@ -15,7 +15,7 @@ import httpx
 
 from consumer.errors import ConsumerError
 from consumer.hubspot import answers
-from consumer.hubspot.client import _NEVER_LEFT, LISTS
+from consumer.hubspot.client import LISTS, NEVER_LEFT
 from consumer.hubspot.oauth import CALL, TOKEN_PATH, Call, OAuth, RefreshError
 from consumer.hubspot.transport import BoundedTransport
 from consumer.outcomes import UNREADABLE, Details, ListFacts, Recoverable, Scope, Terminal
@@ -197,7 +197,7 @@ class ListsClient:
             raise CallFailed(error.verdict) from error
         except httpx.TransportError as error:
             reason = "timeout" if isinstance(error, httpx.TimeoutException) else "connection_error"
-            left = not (call.refreshing or isinstance(error, _NEVER_LEFT))
+            left = not (call.refreshing or isinstance(error, NEVER_LEFT))
             message = f"there was no answer ({type(error).__name__}: {error})"
             raise CallFailed(answers.no_answer(reason, sent=left, message=message)) from error
         if not response.is_success:

@@ -11,7 +11,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
 from consumer.errors import KafkaFailed
 from consumer.kafka.clients import Properties, admin_properties
-from consumer.kafka.registry import REFERENCE_NOT_FOUND, _describe, _has_code
+from consumer.kafka.registry import REFERENCE_NOT_FOUND, describe, has_code
 
 ANSWER_WITHIN = 8.0  # seconds for the first question, if a broker takes a connection at all
 CONFIGS_WITHIN = 4.0  # seconds for the others
@@ -103,16 +103,16 @@ def ask_schema(client: SchemaRegistryClient, subject: str, text: str) -> tuple[S
     try:
         known = client.lookup_schema(subject, schema)
     except Exception as error:  # noqa: BLE001 - the client lets its HTTP, TLS, OAuth and JSON libraries' errors pass
-        if not _has_code(error, REFERENCE_NOT_FOUND):
-            return Standing.UNREACHABLE, _describe(error)
+        if not has_code(error, REFERENCE_NOT_FOUND):
+            return Standing.UNREACHABLE, describe(error)
     else:
         return Standing.REGISTERED, f"version {known.version}, id {known.schema_id}"
     try:
         fits = client.test_compatibility(subject, schema)
     except Exception as error:  # noqa: BLE001 - as above
-        if _has_code(error, REFERENCE_NOT_FOUND):
+        if has_code(error, REFERENCE_NOT_FOUND):
             return Standing.NEW, ""
-        return Standing.UNREACHABLE, _describe(error)
+        return Standing.UNREACHABLE, describe(error)
     return (Standing.FITS if fits else Standing.CONFLICTS), ""
 
 

@@ -119,11 +119,11 @@ class SchemaRegistry:
         try:
             schema = self._client.get_schema(schema_id)
         except Exception as error:  # noqa: BLE001 - the client lets its HTTP, TLS, OAuth and JSON libraries' errors pass
-            return Unknown() if _has_code(error, SCHEMA_NOT_FOUND) else Unreachable(_describe(error))
+            return Unknown() if has_code(error, SCHEMA_NOT_FOUND) else Unreachable(describe(error))
         try:
             references = dict(self._references(schema))
         except Exception as error:  # noqa: BLE001 - as above
-            return Unknown() if _has_code(error, REFERENCE_NOT_FOUND) else Unreachable(_describe(error))
+            return Unknown() if has_code(error, REFERENCE_NOT_FOUND) else Unreachable(describe(error))
         if not schema.schema_str:
             return Unreachable(f"the answer holds no schema: {_HINTS[404]}")
         return Found(schema.schema_str, tuple(references.items()))
@@ -139,7 +139,7 @@ class SchemaRegistry:
         try:
             answer = self._client.register_schema_full_response(subject, Schema(schema_text, "AVRO"))
         except Exception as error:  # noqa: BLE001 - as above
-            return Unreachable(_describe(error))
+            return Unreachable(describe(error))
         if answer.schema_id is None:
             return Unreachable(f"the answer holds no schema id: {_HINTS[404]}")
         return Registered(subject, answer.schema_id)
@@ -151,11 +151,12 @@ def _take_finished(started: dict[K, futures.Future[V]], wait: float) -> list[tup
     return [(key, started.pop(key).result()) for key in finished]
 
 
-def _has_code(error: Exception, codes: frozenset[int]) -> bool:
+def has_code(error: Exception, codes: frozenset[int]) -> bool:
+    """Tell whether the registry itself answered 404 with one of its own codes."""
     return isinstance(error, SchemaRegistryError) and error.error_code in codes
 
 
-def _describe(error: Exception) -> str:
+def describe(error: Exception) -> str:
     """Tell a failure without the exception's own words, which may quote a header, a URL or a whole page."""
     if isinstance(error, SchemaRegistryError):
         told = f"the registry answered {error.http_status_code}, error code {error.error_code}"
