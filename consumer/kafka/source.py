@@ -8,7 +8,7 @@ of range is reported and left standing, for to jump would lose changes silently.
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from confluent_kafka import (
@@ -29,6 +29,8 @@ from consumer.ports import Listener
 
 MOST_MESSAGES = 1_000  # in one poll: enough to be fast, few enough for the loop to turn often
 ASK_AGAIN = 1.0  # seconds until a failed question about offsets is put again
+LEAVING_POLL = 0.05  # seconds of a poll while the group is left
+LEAVING_POLLS = 40
 ANSWER_WITHIN = 5.0  # seconds for each half of such a question
 
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public names
@@ -129,7 +131,17 @@ class KafkaSource:
         return known[1] if known is not None and known[1] >= 0 else None
 
     def close(self) -> None:
-        """Leave the group. The revoke callback runs once more."""
+        """Leave the group. The revoke callback runs once more.
+
+        It runs before the client's own `close`: librdkafka now and then waits for ever when a rebalance is answered
+        from within that.
+        """
+        with suppress(KafkaException, RuntimeError):  # it cannot go on, or is closed already: both can be closed
+            self._consumer.unsubscribe()
+            for _ in range(LEAVING_POLLS):
+                self._consumer.consume(MOST_MESSAGES, LEAVING_POLL)
+                if not self._consumer.assignment():
+                    break
         self._consumer.close()
         self._questions.close()
         self._raise_kept()
