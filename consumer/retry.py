@@ -74,7 +74,7 @@ class Patience:
             if now - at < self._give_up_after:
                 kept = index
                 break
-            self._given_up = max(self._given_up, tried)
+            self._given_up = tried
         del self._marks[:kept]
         return self._given_up
 

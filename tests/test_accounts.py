@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from consumer.accounts import MOST_IN_FLIGHT, Account
+from consumer.changes import Assignment
 from consumer.list_sync import ListSync
 from consumer.offsets import Offsets
 from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal
-from tests.strategies import OK, RULES
+from tests.strategies import OK, RULES, change
 
 REFUSED = Terminal(Details(status=401), "UNAUTHORIZED", Scope.ACCOUNT)
 LIMITED = Recoverable(Details(status=429), "429", wait=10.0, account_wide=True)
@@ -142,3 +143,64 @@ def test_what_waited_too_long_for_the_account_is_given_up() -> None:
     account.queue(account.lists[0])
     _next(account, 3600.0)
     assert account.answered(REFUSED, 3600.0, 0.0, newest=50) == 10
+
+
+FAILED = Recoverable(Details(), "refresh_failed", account_wide=True)
+
+
+def test_what_left_before_the_limit_does_not_end_it() -> None:
+    """A success of a request that was on the wire already says nothing of the day that is used up."""
+    account = _account(4)
+    _next(account, 0.0)
+    _next(account, 0.0)
+    account.answered(DAILY, 1.0, 0.0, newest=0)
+    account.answered(OK, 1.0, 0.0, newest=0)
+    assert _next(account, 901.0) is not None
+    assert account.ready_at(901.0, refresh=False) is None
+
+
+def test_a_short_stop_does_not_end_a_long_one() -> None:
+    """A 429 that names ten seconds does not cut a daily limit short."""
+    account = _account(4)
+    _next(account, 0.0)
+    _next(account, 0.0)
+    account.answered(DAILY, 1.0, 0.0, newest=0)
+    account.answered(LIMITED, 2.0, 0.0, newest=0)
+    assert account.not_before == 901.0
+
+
+def test_a_token_that_cannot_be_had_at_the_moment_is_asked_for_with_backoff() -> None:
+    """Where no wait is named the account waits its random share of 1, 2, 4 s and so on, until a success."""
+    account = _account(5)
+    waits = []
+    for verdict in (FAILED, FAILED, FAILED, OK, FAILED):
+        now = max(0.0, account.not_before)
+        _next(account, now)
+        account.answered(verdict, now, 0.5, newest=0)
+        waits.append(account.not_before - now)
+    assert waits == [0.5, 1.0, 2.0, 0.0, 0.5]
+
+
+def test_a_success_makes_the_account_patient_again() -> None:
+    """Failures before a success do not count towards giving up."""
+    account = _account(3)
+    _next(account, 0.0)
+    account.answered(REFUSED, 0.0, 0.0, newest=10)
+    _next(account, 30.0)
+    account.answered(OK, 30.0, 0.0, newest=20)
+    _next(account, 3600.0)
+    assert account.answered(REFUSED, 3600.0, 0.0, newest=50) == 0
+
+
+def test_each_call_of_a_request_waits_for_its_token() -> None:
+    """A look with a change waits for two tokens, with a token refresh for three."""
+    account = _account(2, requests_per_10s=10)
+    assignment = Assignment("changes", 0, 1)
+    account.next(0.0, refresh=False)
+    account.answered(OK, 0.0, 0.0, newest=0)
+    one = account.ready_at(0.0, refresh=False)
+    waiting = account.first
+    waiting._offsets.assign(assignment)
+    waiting.fold(1, change(assignment, 1), 0.0)
+    times = (one, account.ready_at(0.0, refresh=False), account.ready_at(0.0, refresh=True))
+    assert [round(time, 3) for time in times if time is not None] == [1.0, 2.0, 3.0]

@@ -256,3 +256,45 @@ def test_any_json_means_something(status: int, body: dict[str, Any]) -> None:
 def test_what_is_a_record_id(value: object, number: int | None) -> None:
     """A record id is a positive 64-bit decimal number, as text or number, with or without leading zeros."""
     assert answers.record_number(value) == number
+
+
+def test_words_that_cannot_be_written_are_mended() -> None:
+    """JSON can spell half a character; what is kept can be written to Kafka, and is not too long."""
+    verdict = _answer(b'{"message": "odd \\ud800", "category": "' + b"C" * 5000 + b'"}', 400)
+    assert verdict.details.message == "odd ?"
+    assert verdict.details.category == "C" * 1000
+    looked = answers.list_answer(200, {}, b'{"list": {"processingType": "MANUAL", "name": "odd \\ud800"}}')
+    assert looked == ListFacts("odd ?")
+
+
+def test_a_name_that_is_no_text_is_none() -> None:
+    """A list is usable whatever its name is."""
+    assert answers.list_answer(200, {}, b'{"list": {"processingType": "MANUAL", "name": [1]}}') == ListFacts("")
+
+
+def test_what_to_quote_to_support_is_found_where_it_is() -> None:
+    """The correlation id may stand in a header only, and the category of a 429 is its errorType."""
+    verdict = _answer({"errorType": "RATE_LIMIT"}, 429, {"x-hubspot-correlation-id": "c3d4"})
+    assert (verdict.details.correlation_id, verdict.details.category) == ("c3d4", "RATE_LIMIT")
+    assert _answer(b"", 200, {"x-hubspot-correlation-id": "c3d4"}).details.correlation_id == "c3d4"
+
+
+def test_a_body_without_a_bottom_means_something() -> None:
+    """A body nested deeper than can be read is one that cannot be read."""
+    assert isinstance(_answer(b"[" * 200_000), Recoverable)
+
+
+@pytest.mark.parametrize(
+    ("reason", "sent", "late", "halve"),
+    [
+        ("timeout", True, True, True),
+        ("timeout", False, False, False),
+        ("connection_error", True, True, False),
+        ("connection_error", False, False, False),
+    ],
+)
+def test_no_answer_is_late_only_if_the_request_left(reason: str, *, sent: bool, late: bool, halve: bool) -> None:
+    """A request that never left has no late effect, and only one that took too long is made smaller."""
+    verdict = answers.no_answer(reason, sent=sent, message="no answer")
+    assert (verdict.reason, verdict.late, verdict.halve, verdict.wait) == (reason, late, halve, 0.0)
+    assert verdict.details.message == "no answer"

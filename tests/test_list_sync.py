@@ -17,6 +17,7 @@ from consumer.outcomes import (
     Recoverable,
     Scope,
     Terminal,
+    Verdict,
 )
 from tests.strategies import ADD, OK, REMOVE, RULES, TIMEOUT, Bench
 
@@ -352,3 +353,145 @@ def test_a_success_after_a_revoke_still_gives_its_result() -> None:
     bench.list.forget(bench.assignment)
     (settled,) = bench.answer(Applied(Details(status=200), added=frozenset({1})), 1.0)
     assert [each.outcome for each in settled.outcomes] == [Outcome.ADDED]
+
+
+EXPIRED = Recoverable(Details(status=401), TOKEN_EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("between", "terminal"), [((), True), ((NotSent(),), True), ((BUSY,), False), ((EXPIRED, BUSY), False)]
+)
+def test_only_answers_in_a_row_are_counted(between: tuple[Verdict, ...], *, terminal: bool) -> None:
+    """Another answer in between ends the row, a request that never left does not."""
+    bench = Bench()
+    for verdict in (EXPIRED, *between)[-2:]:
+        bench.list.weigh(verdict)
+    assert isinstance(bench.list.weigh(EXPIRED), Terminal) == terminal
+
+
+def test_a_row_that_was_terminal_is_over() -> None:
+    """The probe after a refused token gets its one more try again."""
+    bench = Bench()
+    verdicts = [bench.list.weigh(EXPIRED) for _ in range(4)]
+    assert [isinstance(each, Terminal) for each in verdicts] == [False, True, False, True]
+
+
+def test_an_expired_token_is_renewed_at_once() -> None:
+    """No jitter keeps back the request that renews the token."""
+    bench = Bench()
+    bench.read(1)
+    bench.flush(0.0)
+    bench.answer(EXPIRED, 5.0, chance=0.9)
+    assert bench.list.ready_at() == 5.0
+
+
+@pytest.mark.parametrize("end", [OK, BAD])
+def test_backoff_begins_again_once_hubspot_has_answered(end: Verdict) -> None:
+    """Both a success and a refusal end the row of failures."""
+    bench = Bench()
+    _full(bench)
+    for now in (0.0, 100.0, 200.0):
+        bench.try_with(CUT, now)
+    bench.try_with(end, 300.0)
+    bench.read(9)
+    bench.flush(400.0)
+    bench.answer(CUT, 400.0, chance=0.5)
+    assert bench.list.ready_at() == 400.5
+
+
+def test_a_refused_account_does_not_park_its_lists() -> None:
+    """The account says when it is probed; the list keeps what waits, due at once, for when it may send again."""
+    bench = Bench()
+    _full(bench, 6)
+    bench.try_with(Terminal(Details(status=401), "UNAUTHORIZED", Scope.ACCOUNT), 5.0)
+    assert not bench.list.parking
+    assert bench.list.pending == 2
+    assert bench.list.ready_at() == 5.0
+
+
+def test_a_parked_list_does_not_hold_the_log_for_ever() -> None:
+    """What a refused list keeps for so long is given up too, and what came later waits for the next probe."""
+    bench = Bench(rules=replace(RULES, max_contacts=1, give_up_after=600.0))
+    _full(bench, 3)
+    bench.try_with(GONE, 0.0)
+    bench.read(4)
+    probe, given_up = bench.try_with(GONE, 600.0)
+    assert (set(probe.refused), set(given_up.refused)) == ({2}, {3})
+    assert given_up.terminal is not None
+    assert given_up.terminal.reason == GAVE_UP
+    assert bench.list.pending == 1
+
+
+def test_a_change_has_not_failed_before_a_flush_took_it() -> None:
+    """What came while a request was failing is younger than that failure."""
+    bench = Bench(rules=replace(RULES, give_up_after=600.0))
+    bench.read(9)
+    bench.try_with(OK, 0.0)
+    bench.read(1)
+    bench.flush(0.0)
+    bench.read(2)
+    bench.answer(BUSY, 0.0)
+    (settled,) = bench.try_with(BUSY, 600.0)
+    assert set(settled.refused) == {1}
+    assert bench.list.pending == 1
+
+
+def test_the_success_of_others_does_not_spare_a_change() -> None:
+    """A contact that always fails is given up in time, even if every other contact of its list succeeds."""
+    bench = Bench(rules=replace(RULES, max_contacts=1, give_up_after=600.0))
+    bench.read(9)
+    bench.try_with(OK, 0.0)
+    bench.read(1)
+    bench.flush(0.0)
+    bench.read(2)
+    bench.answer(BUSY, 0.0)
+    assert bench.flush(300.0).request.adds == (2,)
+    bench.answer(OK, 300.0)
+    assert bench.flush(600.0).request.adds == (1,)
+    (settled,) = bench.answer(BUSY, 600.0)
+    assert set(settled.refused) == {1}
+
+
+def test_giving_up_does_not_hurry_what_is_younger() -> None:
+    """A window whose older changes are given up is due when it was due before."""
+    bench = Bench()
+    old = bench.read(1, now=10.0)
+    bench.read(2, now=20.0)
+    bench.list.give_up(old.number, GONE, 25.0)
+    assert bench.list.pending == 1
+    assert bench.list.ready_at() == 40.0
+
+
+@pytest.mark.parametrize("verdict", [BUSY, NotSent()])
+def test_a_look_that_failed_is_taken_again(verdict: Verdict) -> None:
+    """Until HubSpot has shown the list, each request looks at it first."""
+    bench = Bench()
+    bench.list = ListSync("vip", "acme", 4711, RULES, bench.offsets)
+    assert bench.list.ready_at() == float("-inf")
+    assert bench.flush(0.0).request.look
+    bench.answer(verdict, 0.0)
+    assert bench.flush(10.0).request.look
+
+
+def test_what_makes_a_window_leave_is_told() -> None:
+    """By age, by size, or because the service drains; more of the same batch tells nothing."""
+    bench = Bench()
+    bench.read(1)
+    assert bench.flush(30.0).trigger == "age"
+    bench.answer(OK, 30.0)
+    _full(bench, 5)
+    assert bench.flush(30.0).trigger == "size"
+    bench.answer(OK, 30.0)
+    assert bench.flush(30.0).trigger is None
+    bench.answer(OK, 30.0)
+    bench.read(1)
+    bench.list.hasten(31.0)
+    assert bench.list.next_request(31.0, "last", "drain").trigger == "drain"
+
+
+def test_haste_never_pushes_back() -> None:
+    """A window that is overdue stays as overdue as it was."""
+    bench = Bench()
+    bench.read(1)
+    bench.list.hasten(100.0)
+    assert bench.list.ready_at() == 30.0

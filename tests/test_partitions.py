@@ -1,5 +1,7 @@
 """Partitions of ours: epochs, catching up, and what is to be committed."""
 
+from confluent_kafka import Message
+
 from consumer.changes import TopicPartition
 from consumer.offsets import Offsets
 from consumer.partitions import Partition, Partitions
@@ -100,3 +102,24 @@ def test_news_of_a_partition_that_is_gone_is_passed_over() -> None:
     partitions.end_reached(KEY)
     assert len(partitions) == 0
     assert partitions.catching_up == set()
+
+
+def test_the_end_may_be_reached_while_a_schema_is_asked_for() -> None:
+    """With messages held undecoded, the partition has caught up once the last of them was read."""
+    partitions, partition = _assigned()
+    partitions.started(KEY, committed=3, end=9)
+    partition.held.append(Message(topic=KEY.topic, partition=KEY.partition, offset=3))
+    partitions.end_reached(KEY)
+    assert partition.assignment in partitions.catching_up
+    partitions.processed(partition, 3)
+    assert partition.assignment not in partitions.catching_up
+
+
+def test_nothing_is_held_of_a_partition_that_is_gone() -> None:
+    """A revoked assignment has no offsets any more, so nothing can be committed of it."""
+    partitions, partition = _assigned()
+    partitions.processed(partition, 3)
+    partitions.revoke([KEY])
+    assert partition.assignment not in partitions.offsets
+    assert partition.assignment not in partitions.catching_up
+    assert partitions.committable() == {}

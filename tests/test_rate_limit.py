@@ -1,10 +1,12 @@
 """The rate limit: never passed, in no ten seconds; and hardly anything of it wasted."""
 
+from bisect import bisect_left, bisect_right
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.rate_limit import PERIOD, TokenBucket
+from consumer.rate_limit import PERIOD, SLACK, TokenBucket
 
 LIMITS = st.integers(1, 250)
 TOKENS = st.integers(1, 3)
@@ -77,3 +79,20 @@ def test_a_limit_of_nothing_is_refused() -> None:
     """A limit that lets nothing through is a mistake, and is said to be one."""
     with pytest.raises(ValueError, match="at least 1"):
         TokenBucket(0)
+
+
+@given(st.integers(3, 250), TOKENS, st.floats(0, 1e8))
+def test_several_at_once_keep_to_the_limit_and_use_it(limit: int, tokens: int, now: float) -> None:
+    """Work that always takes several requests keeps the quota too; within the burst it loses no more than its size."""
+    bucket = TokenBucket(limit)
+    starts: list[float] = []
+    while len(starts) < 3 * limit + tokens:
+        now = bucket.ready_at(now, tokens)
+        bucket.take(now, tokens)
+        starts += [now] * tokens
+    assert max(bisect_left(starts, begin + PERIOD) - index for index, begin in enumerate(starts)) <= limit
+    hair = PERIOD * 2 * SLACK
+    for begin in starts:  # the emptiest ten seconds begin right after a request
+        if tokens <= bucket.burst and begin + PERIOD + hair < starts[-1]:
+            held = bisect_right(starts, begin + PERIOD + hair) - bisect_right(starts, begin)
+            assert held >= limit - bucket.burst + 1 - (tokens - 1)

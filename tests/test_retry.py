@@ -69,3 +69,32 @@ def test_patience_is_new_after_a_success() -> None:
     patience.succeeded()
     assert patience.failed(NOW + 700, 5) == 0
     assert patience.failed(NOW + 1400, 5) == 5
+
+
+def test_failures_and_refusals_may_go_on_for_ever() -> None:
+    """After thousands of failures the waits are what they were: a minute, and ten."""
+    backoff, parking = Backoff(), Parking()
+    backoff.failures = parking.refusals = 5_000
+    assert backoff.failed(NOW, 0.5) == NOW + 30.0
+    assert parking.refused(NOW) == NOW + 600.0
+
+
+def test_patience_ends_on_the_second() -> None:
+    """Not a second before the time is over."""
+    patience = Patience(600.0)
+    assert [patience.failed(NOW + after, 5) for after in (0.0, 599.5, 600.0)] == [0, 0, 5]
+
+
+def test_patience_remembers_what_was_given_up() -> None:
+    """A change that was on the wire when its like were given up is given up at the next failure."""
+    patience = Patience(600.0)
+    patience.failed(NOW, 7)
+    assert [patience.failed(NOW + 600, 9), patience.failed(NOW + 601, 9)] == [7, 7]
+
+
+def test_a_day_of_failures_takes_no_room() -> None:
+    """They are remembered by the minute."""
+    patience = Patience(86_400.0)
+    for second in range(0, 86_400, 10):
+        patience.failed(NOW + second, second)
+    assert len(patience._marks) <= 1440

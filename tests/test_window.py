@@ -129,3 +129,25 @@ def test_a_revoked_partition_leaves_nothing_behind(told: Told) -> None:
     window = _window(told)
     window.forget(PARTITIONS[0])
     assert _intents(window) == {contact: each for contact, each in dict(told).items() if contact % 3}
+
+
+@given(_told())
+def test_a_window_that_lost_everything_is_not_due(told: Told) -> None:
+    """When all partitions of a window are gone nothing waits, and nothing is due."""
+    window = _window(told)
+    for assignment in PARTITIONS:
+        window.forget(assignment)
+    assert (len(window), window.due_at) == (0, None)
+
+
+def test_a_batch_that_lost_its_rest_waits_for_what_was_sent() -> None:
+    """Unsent contacts of a revoked partition are not sent; the batch is done when its last request has ended."""
+    batch = _window([(contact, change(PARTITIONS[contact % 2], contact)) for contact in (1, 2, 3)]).take()
+    assert list(batch.cut(1)) == [1]
+    batch.forget(PARTITIONS[0])
+    assert [each.offset for each in batch] == [3]
+    batch.forget(PARTITIONS[1])
+    batch.forget(PARTITIONS[1])
+    assert (len(batch), batch.done) == (0, False)
+    batch.close_part()
+    assert batch.done
