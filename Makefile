@@ -14,11 +14,11 @@ help:  ## this list
 demo: $(RUN)  ## the whole job on an embedded Kafka, a simulated HubSpot and real customer events
 	@$(BIN)/hubspot-list-sync demo
 
-test: $(DEV)  ## every test
+test: $(DEV)  ## every test, on a real Kafka broker and a real Schema Registry
 	$(BIN)/pytest
 
-test-unit: $(DEV)  ## the tests that start no process and open no socket
-	$(BIN)/pytest -m "not process"
+test-unit: $(DEV)  ## the tests that start no process and open no socket, with fewer examples: under 20 s
+	$(BIN)/pytest -m "not process" --ignore tests/real --hypothesis-profile quick
 
 lint: $(DEV)  ## ruff (all rules) and mypy (strict)
 	$(BIN)/ruff check .

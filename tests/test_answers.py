@@ -218,6 +218,7 @@ def test_any_answer_means_something(status: int, headers: dict[str, str], body: 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
 )
 
 

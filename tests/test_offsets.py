@@ -11,7 +11,7 @@ from random import Random
 from typing import ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -546,7 +546,6 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=50, stateful_step_count=50)
 
 
 Step = tuple[float, Callable[[], object]]
@@ -580,7 +579,6 @@ def _some_lists(random: Random) -> tuple[int, ...]:
     return random.choice([(0,), (0,), (0, 1), (1,), ()])
 
 
-@settings(max_examples=120)
 @given(st.randoms(use_true_random=True))
 def test_long_lives(random: Random) -> None:
     """The same holds through lives that are too long for hypothesis to make them up step by step."""

@@ -70,6 +70,7 @@ class MemorySource:
         self.answers_commits = True  # or else they are kept back until it does
         self._unanswered: list[Callable[[], None]] = []
         self.reads_to: int | None = None  # an offset that no partition is read past
+        self.slack = 0.0  # seconds that a poll takes at least when there is nothing to read
         self.closed = False
 
     @property
@@ -108,7 +109,7 @@ class MemorySource:
         for key in sorted(self._positions):
             if key not in self.paused:
                 messages += self._read(key, MOST_MESSAGES - len(messages))
-        self._clock.advance(READING if messages or news else timeout)
+        self._clock.advance(READING if messages or news else max(timeout, self.slack))
         return messages
 
     def pause(self, partitions: Collection[TopicPartition]) -> None:
@@ -167,15 +168,18 @@ class MemorySource:
                 del self._broker.owners[key]
 
     def _read(self, key: TopicPartition, most: int) -> list[Message]:
-        begin = self._broker.begin.get(key, 0)
         position = self._positions[key]
-        if position < begin or position > self._broker.end(key):
+        end = self._broker.end(key)
+        if position == end and key in self._told_end:
+            return []
+        begin = self._broker.begin.get(key, 0)
+        if not begin <= position <= end:
             self._listener.out_of_range(key, position)
             return []
         last = None if self.reads_to is None else max(position, self.reads_to) - begin
         messages = self._broker.log[key][position - begin : last][:most]
         self._positions[key] += len(messages)
-        if self._positions[key] == self._broker.end(key):
+        if self._positions[key] == end:
             if key not in self._told_end:
                 self._told_end.add(key)
                 self._news.append(partial(self._end_reached, key))

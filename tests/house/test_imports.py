@@ -6,6 +6,7 @@ What decides knows no clock, no thread and no client; what talks to a client dec
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from typing import NamedTuple
 
@@ -98,17 +99,19 @@ def _layer(module: str) -> str:
     return places.get(module, "")
 
 
-def _imported(module: str) -> Iterator[tuple[str, str, str]]:
-    """Yield for every import, wherever in the module: the name it has there, the module imported, and what of it."""
+@cache
+def _imported(module: str) -> list[tuple[str, str, str]]:
+    """Give for every import, wherever in the module: the name it has there, the module imported, and what of it."""
+    found = []
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.asname or alias.name, alias.name, alias.name
+            found += [(alias.asname or alias.name, alias.name, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: imports are written in full, from {PACKAGE} on"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield alias.asname or alias.name, inner if inner in MODULES else str(node.module), inner
+                found.append((alias.asname or alias.name, inner if inner in MODULES else str(node.module), inner))
+    return found
 
 
 def _imports(module: str) -> set[str]:
