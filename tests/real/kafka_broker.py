@@ -1,0 +1,138 @@
+"""A real Apache Kafka broker: the first that is there of KAFKA_BOOTSTRAP_SERVERS, Docker, and Java with Maven."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
+
+from tests.real import parts
+from tests.real.authority import Authority
+from tests.real.processes import Process, free_port, run, running, until
+
+IMAGE = "apache/kafka:4.3.1"
+USER = "sync"
+PASSWORD = "open-sesame"
+CLUSTER_ID = "dGVzdHMvcmVhbC9rYWZrYQ"  # any 16 bytes, in base64
+
+_INSIDE = 9092  # the container's port
+
+_COMMON = {
+    "node.id": "1",
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
+    "auto.create.topics.enable": "false",
+    "num.partitions": "1",
+    "offsets.topic.num.partitions": "1",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "group.initial.rebalance.delay.ms": "0",
+}
+"""Properties of one node with both roles, apart from where it listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where a broker is. `sasl_ssl` is its listener with SASL_SSL and SCRAM-SHA-512, for USER with PASSWORD."""
+
+    bootstrap: str
+    sasl_ssl: str | None = None
+
+    @property
+    def port(self) -> int:
+        """Port of the first address."""
+        return int(self.bootstrap.partition(",")[0].rpartition(":")[2])
+
+
+@contextmanager
+def any_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
+    """Give the first broker that is there. Ends the whole run with a message if there is none."""
+    if given := os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
+        yield Broker(given)
+    elif _docker_answers():
+        with _docker_broker() as broker:
+            yield broker
+    else:
+        with java_broker(folder, authority) as broker:
+            yield broker
+
+
+@contextmanager
+def java_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
+    """Run the broker that Maven brings, with its data in `folder`."""
+    jars = parts.resolve()
+    port, secure_port, controller_port = free_port(), free_port(), free_port()
+    broker = Broker(f"127.0.0.1:{port}", f"127.0.0.1:{secure_port}")
+    listeners = f"PLAINTEXT://{broker.bootstrap},SASL_SSL://{broker.sasl_ssl},CONTROLLER://127.0.0.1:{controller_port}"
+    properties = {
+        **_COMMON,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "log.dirs": str(folder / "data"),
+        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(authority.server_file),
+    }
+    file = folder / "server.properties"
+    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    java = (*parts.JAVA, "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*")
+    scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
+    run(
+        [*java, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", file, "--add-scram", scram]
+    )
+    with running([*java, "kafka.Kafka", file], folder / "broker.log") as process:
+        _wait_for(broker.bootstrap, process)
+        yield broker
+
+
+def _wait_for(bootstrap: str, process: Process) -> None:
+    """Wait until the broker answers, and has made the topic that groups commit to."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nobody", "log_level": 0})
+
+    def answers() -> bool:
+        try:
+            consumer.committed([TopicPartition("none", 0)], timeout=0.5)
+        except KafkaException:
+            return False
+        return True
+
+    try:
+        until(answers, process, within=60)
+    finally:
+        consumer.close()
+
+
+def _docker_answers() -> bool:
+    try:
+        return subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0  # noqa: S607 - docker, wherever it is
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _docker_broker() -> Iterator[Broker]:
+    port = free_port()
+    properties = {
+        **_COMMON,
+        "controller.quorum.voters": "1@127.0.0.1:9093",
+        "listeners": f"PLAINTEXT://:{_INSIDE},CONTROLLER://127.0.0.1:9093",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:9093",
+    }
+    container = DockerContainer(IMAGE).with_bind_ports(_INSIDE, port).with_env("CLUSTER_ID", CLUSTER_ID)
+    for name, value in properties.items():
+        container.with_env(f"KAFKA_{name.upper().replace('.', '_')}", value)
+    with container.waiting_for(LogMessageWaitStrategy("Kafka Server started")):
+        yield Broker(f"127.0.0.1:{port}")

@@ -1,0 +1,90 @@
+"""A real registry, Apicurio, which speaks Confluent's API and asks for a name and a password."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+from confluent_kafka.schema_registry import SchemaRegistryClient
+
+from tests.real import parts
+from tests.real.processes import Process, free_port, running, until
+
+USER = "sync"
+PASSWORD = "open-sesame"
+
+
+class RegistryServer:
+    """Context manager: a registry at `url` (Confluent's API)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self.process: Process
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """Address of the API."""
+        return self.url_at(self.port)
+
+    @staticmethod
+    def url_at(port: int) -> str:
+        """Address of the API behind another port."""
+        return f"http://127.0.0.1:{port}/apis/ccompat/v7"
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """Return what a client needs."""
+        return {"url": self.url, "basic.auth.user.info": f"{USER}:{PASSWORD}"}
+
+    def client(self) -> SchemaRegistryClient:
+        """Make a client."""
+        return SchemaRegistryClient(self.properties)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop; at the end start again, with all it had."""
+        self._stack.close()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        (jar,) = (parts.resolve() / "registry").glob("*-runner.jar")
+        properties = {
+            "quarkus.http.host": "127.0.0.1",
+            "quarkus.http.port": self.port,
+            "apicurio.datasource.url": f"jdbc:h2:file:{self._folder / 'registry'}",
+            "apicurio.datasource.jdbc.initial-size": 1,
+            "apicurio.datasource.jdbc.min-size": 1,
+            "quarkus.http.auth.basic": "true",
+            "quarkus.http.auth.permission.all.paths": "/apis/*",
+            "quarkus.http.auth.permission.all.policy": "authenticated",
+            "quarkus.security.users.embedded.enabled": "true",
+            "quarkus.security.users.embedded.plain-text": "true",
+            f"quarkus.security.users.embedded.users.{USER}": PASSWORD,
+            f"quarkus.security.users.embedded.roles.{USER}": "any",
+        }
+        given = [f"-D{name}={value}" for name, value in properties.items()]
+        log_file = self._folder / "registry.log"
+        self.process = self._stack.enter_context(running([*parts.JAVA, "-Xmx256m", *given, "-jar", jar], log_file))
+        until(self._answers, self.process, within=120)
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/subjects", auth=(USER, PASSWORD), trust_env=False).is_success
+        except httpx.TransportError:
+            return False
