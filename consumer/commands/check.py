@@ -117,10 +117,8 @@ def finding_of_schema(place: str, subject: str, standing: Standing, more: str) -
     match standing:
         case Standing.REGISTERED:
             return Finding("schema", place, "ok", f"{subject} is registered: {more}")
-        case Standing.NEW:
-            return Finding("schema", place, "ok", f"{subject} will be registered when the service starts")
         case Standing.FITS:
-            return Finding("schema", place, "ok", f"{subject} will get a new version when the service starts")
+            return Finding("schema", place, "ok", f"{subject} will be registered when the service starts")
         case Standing.CONFLICTS:
             told = f"{subject} has a schema that ours is not compatible with"
             return Finding("schema", place, "problem", told, "Relax the subject's compatibility, or name another topic")

@@ -70,8 +70,7 @@ class Standing(Enum):
     """How one of our schemas stands with the registry."""
 
     REGISTERED = auto()
-    NEW = auto()  # no schema under its subject yet
-    FITS = auto()  # is compatible with the latest one
+    FITS = auto()  # could be registered; where nothing is yet, registries differ in what they answer
     CONFLICTS = auto()  # is not
     UNREACHABLE = auto()  # there was no usable answer
 
@@ -111,7 +110,7 @@ def ask_schema(client: SchemaRegistryClient, subject: str, text: str) -> tuple[S
         fits = client.test_compatibility(subject, schema)
     except Exception as error:  # noqa: BLE001 - as above
         if has_code(error, REFERENCE_NOT_FOUND):
-            return Standing.NEW, ""
+            return Standing.FITS, ""
         return Standing.UNREACHABLE, describe(error)
     return (Standing.FITS if fits else Standing.CONFLICTS), ""
 
