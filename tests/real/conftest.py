@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.real.authority import Authority
-from tests.real.kafka_broker import Broker, any_broker, java_broker
+from tests.real.kafka_broker import Broker, JavaBroker, any_broker
 from tests.real.registry_server import RegistryServer
 from tests.real.service import World, world
 
@@ -30,8 +30,8 @@ def secure_broker(broker: Broker, tmp_path_factory: pytest.TempPathFactory, auth
     if broker.sasl_ssl:
         yield broker
     else:
-        with java_broker(tmp_path_factory.mktemp("secure-broker"), authority) as found:
-            yield found
+        with JavaBroker(tmp_path_factory.mktemp("secure-broker"), authority) as java:
+            yield java.broker
 
 
 @pytest.fixture(scope="session")

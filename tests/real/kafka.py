@@ -14,12 +14,16 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # exported, but not by __all__
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
     OffsetSpec,
+    ResourcePatternType,
     ResourceType,
 )
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -69,6 +73,14 @@ class Kafka:
         entry = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         self._admin.incremental_alter_configs([resource])[resource].result(_ANSWER_WITHIN)
+
+    def allow(self, topic: str, user: str, *operations: AclOperation) -> None:
+        """Let a user do these with a topic, and nothing else."""
+        where = (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL)
+        allow = AclPermissionType.ALLOW
+        bindings = [AclBinding(*where, f"User:{user}", "*", each, allow) for each in operations]
+        for made in self._admin.create_acls(bindings).values():
+            made.result(_ANSWER_WITHIN)
 
     def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
         """Let the partition begin at `before`."""

@@ -3,9 +3,11 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from testcontainers.core.container import DockerContainer
@@ -53,6 +55,71 @@ class Broker:
         return int(self.bootstrap.partition(",")[0].rpartition(":")[2])
 
 
+class JavaBroker:
+    """Context manager: the broker that Maven brings, with its data in `folder`.
+
+    Who comes without a name may do all; others what the topic's access control lists say, and all where it has none.
+    """
+
+    def __init__(self, folder: Path, authority: Authority) -> None:
+        port, secure_port, controller_port = free_port(), free_port(), free_port()
+        self.broker = Broker(f"127.0.0.1:{port}", f"127.0.0.1:{secure_port}")
+        self._folder = folder
+        self._file = folder / "server.properties"
+        self._stack = ExitStack()
+        self._write_properties(controller_port, authority)
+        self._java: tuple[str, ...] = ()
+
+    def __enter__(self) -> Self:
+        jars = parts.resolve()
+        self._java = (*parts.JAVA, "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*")
+        format_it = [*self._java, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID]
+        scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
+        run([*format_it, "-c", self._file, "--add-scram", scram])
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop; at the end start again, with all it had."""
+        self._stack.close()
+        try:
+            yield
+        finally:
+            self._start()
+
+    def _start(self) -> None:
+        command: list[str | Path] = [*self._java, "kafka.Kafka", self._file]
+        process = self._stack.enter_context(running(command, self._folder / "broker.log"))
+        _wait_for(self.broker.bootstrap, process)
+
+    def _write_properties(self, controller_port: int, authority: Authority) -> None:
+        plain, secure = self.broker.bootstrap, self.broker.sasl_ssl
+        listeners = f"PLAINTEXT://{plain},SASL_SSL://{secure},CONTROLLER://127.0.0.1:{controller_port}"
+        properties = {
+            **_COMMON,
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
+            "listeners": listeners,
+            "advertised.listeners": listeners,
+            "log.dirs": str(self._folder / "data"),
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(authority.server_file),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "allow.everyone.if.no.acl.found": "true",
+            "super.users": "User:ANONYMOUS",
+        }
+        self._file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+
+
 @contextmanager
 def any_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
     """Give the first broker that is there. Ends the whole run with a message if there is none."""
@@ -62,40 +129,8 @@ def any_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
         with _docker_broker() as broker:
             yield broker
     else:
-        with java_broker(folder, authority) as broker:
-            yield broker
-
-
-@contextmanager
-def java_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
-    """Run the broker that Maven brings, with its data in `folder`."""
-    jars = parts.resolve()
-    port, secure_port, controller_port = free_port(), free_port(), free_port()
-    broker = Broker(f"127.0.0.1:{port}", f"127.0.0.1:{secure_port}")
-    listeners = f"PLAINTEXT://{broker.bootstrap},SASL_SSL://{broker.sasl_ssl},CONTROLLER://127.0.0.1:{controller_port}"
-    properties = {
-        **_COMMON,
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
-        "listeners": listeners,
-        "advertised.listeners": listeners,
-        "log.dirs": str(folder / "data"),
-        "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-        ),
-        "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": str(authority.server_file),
-    }
-    file = folder / "server.properties"
-    file.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
-    java = (*parts.JAVA, "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{jars}/*")
-    scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-    run(
-        [*java, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", file, "--add-scram", scram]
-    )
-    with running([*java, "kafka.Kafka", file], folder / "broker.log") as process:
-        _wait_for(broker.bootstrap, process)
-        yield broker
+        with JavaBroker(folder, authority) as java:
+            yield java.broker
 
 
 def _wait_for(bootstrap: str, process: Process) -> None:

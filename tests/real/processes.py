@@ -75,10 +75,19 @@ def running(
             process.stop(grace)
 
 
-def run(command: Sequence[str | Path], *, given: bytes | None = None) -> bytes:
-    """Run a command to its end; give what it prints. AssertionError with all it said if it fails."""
-    done = subprocess.run(command, input=given, capture_output=True, check=False)  # noqa: S603 - our own program
-    assert done.returncode == 0, f"{command}: {(done.stdout + done.stderr).decode(errors='replace')}"
+def run(
+    command: Sequence[str | Path],
+    *,
+    given: bytes | None = None,
+    environ: Mapping[str, str] | None = None,
+    code: int = 0,
+) -> bytes:
+    """Run a command to its end; give what it prints. AssertionError with all it said if its exit code is not `code`."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        command, input=given, capture_output=True, check=False, env={**os.environ, **(environ or {})}
+    )
+    said = (done.stdout + done.stderr).decode(errors="replace")
+    assert done.returncode == code, f"{command}: exit code {done.returncode}, {said}"
     return done.stdout
 
 

@@ -21,7 +21,7 @@ from consumer.simulator.portal import Portal
 from consumer.simulator.server import SimulatorServer
 from tests.real.kafka import Event, Kafka
 from tests.real.kafka_broker import Broker
-from tests.real.processes import PATIENCE, Process, running, until
+from tests.real.processes import PATIENCE, Process, run, running, until
 from tests.real.registry_server import RegistryServer
 
 VIP = 4711  # the list of audience:vip
@@ -50,11 +50,27 @@ class Service:
         """Ask the admin server."""
         return httpx.get(self.until_said("started")["admin"] + path, trust_env=False, timeout=PATIENCE)
 
+    def scrape(self) -> "Scrape":
+        """Ask for the metrics."""
+        return Scrape(self.get("/metrics").text)
+
+    def total(self, name: str, **labels: str) -> float:
+        """Add up samples of the present metrics; see `Scrape.total`."""
+        return self.scrape().total(name, **labels)
+
+
+class Scrape:
+    """What the service tells Prometheus at one time."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.families = {each.name: each for each in text_string_to_metric_families(text)}
+
     def total(self, name: str, **labels: str) -> float:
         """Add up the samples of a metric that have these labels; `name` without the prefix, with `_total`."""
         return sum(
             sample.value
-            for family in text_string_to_metric_families(self.get("/metrics").text)
+            for family in self.families.values()
             for sample in family.samples
             if sample.name == PREFIX + name and labels.items() <= sample.labels.items()
         )
@@ -128,13 +144,24 @@ class World:
     def start_with(self, configuration: str) -> Service:
         """Start a service with the text of a configuration."""
         name = f"service-{len(self._services)}"
-        file = self.folder / f"{name}.yaml"
-        file.write_text(configuration)
-        command: list[str | Path] = [sys.executable, "-m", "consumer", "run", "--config", file, "--log-format", "json"]
-        environ = {"REGISTRY_USER": self.registry.properties["basic.auth.user.info"], **self.environ}
-        process = self.stack.enter_context(running(command, self.folder / f"{name}.log", environ, grace=0.0))
+        command = self._command(configuration, name, "run", "--log-format", "json")
+        process = self.stack.enter_context(running(command, self.folder / f"{name}.log", self._environ, grace=0.0))
         self._services.append(Service(process))
         return self._services[-1]
+
+    def run(self, *words: str, code: int = 0, **sections: dict[str, Any]) -> str:
+        """Run a command to its end, with the sections of the configuration; give what it prints."""
+        command = self._command(json.dumps(self.settings(**sections)), "command", *words)
+        return run(command, environ=self._environ, code=code).decode()
+
+    def _command(self, configuration: str, name: str, *words: str) -> list[str | Path]:
+        file = self.folder / f"{name}.yaml"
+        file.write_text(configuration)
+        return [sys.executable, "-m", "consumer", *words, "--config", file]
+
+    @property
+    def _environ(self) -> dict[str, str]:
+        return {"REGISTRY_USER": self.registry.properties["basic.auth.user.info"], **self.environ}
 
     def tell(self, *events: Event, partition: int = 0) -> None:
         """Append events."""
