@@ -53,10 +53,15 @@ class HubSpotClient:
     ) -> None:
         self.auth = auth
         self._wall = wall
-        trusted = ssl.create_default_context(cadata=ca) if ca else httpx.create_ssl_context(trust_env=False)
-        inner = transport or NetworkTransport(timeout, trusted, connections)
+        if transport is None:
+            trusted = ssl.create_default_context(cadata=ca) if ca else httpx.create_ssl_context(trust_env=False)
+            transport = NetworkTransport(timeout, trusted, connections)
         self._client = httpx.Client(
-            base_url=base_url, timeout=timeout, auth=auth, transport=BoundedTransport(inner, timeout), trust_env=False
+            base_url=base_url,
+            timeout=timeout,
+            auth=auth,
+            transport=BoundedTransport(transport, timeout),
+            trust_env=False,
         )
 
     def perform(self, request: Request, permit: Permit) -> Answer:
