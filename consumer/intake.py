@@ -23,6 +23,7 @@ UNKNOWN_FOR = 60.0  # seconds for which the registry must not know a schema befo
 BELIEVED_FOR = 600.0  # seconds for which it is believed then
 ASK_AGAIN_FIRST = 1.0
 ASK_AGAIN_MOST = 30.0
+MOST_SCHEMAS = 1_000  # known at once: who reads more asks for the oldest again
 
 _log = log.get(__name__)
 
@@ -207,14 +208,14 @@ class Intake:
         match lookup.outcome:
             case Found(text, references):
                 try:
-                    self._schemas[lookup.schema_id] = avro.compile_writer(text, references)
+                    self._learn(lookup.schema_id, avro.compile_writer(text, references))
                 except IncompatibleSchema as error:
-                    self._schemas[lookup.schema_id] = _Useless(str(error), float("inf"))
+                    self._learn(lookup.schema_id, _Useless(str(error), float("inf")))
             case Unknown():
                 wait.unknown_since = now if wait.unknown_since is None else wait.unknown_since
                 if now - wait.unknown_since >= UNKNOWN_FOR:
                     why = f"the registry does not know schema {lookup.schema_id}"
-                    self._schemas[lookup.schema_id] = _Useless(why, now + BELIEVED_FOR)
+                    self._learn(lookup.schema_id, _Useless(why, now + BELIEVED_FOR))
             case unreachable:
                 wait.unknown_since = None
                 _log.warning(
@@ -223,6 +224,11 @@ class Intake:
                     partitions=sorted(map(tuple, wait.partitions)),
                     problem=unreachable.message,
                 )
+
+    def _learn(self, schema_id: int, schema: WriterSchema | _Useless) -> None:
+        self._schemas[schema_id] = schema
+        if len(self._schemas) > MOST_SCHEMAS:
+            del self._schemas[next(iter(self._schemas))]
 
 
 def _decode(body: bytes, schema: WriterSchema | _Useless) -> MembershipEvent:

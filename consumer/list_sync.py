@@ -311,8 +311,7 @@ class ListSync:
         """Put the unsent rest of the batch back into the window."""
         batch, self._batch = self._batch, None
         if batch is not None:
-            for contact, change in batch.rest().items():
-                self._window.fold(contact, change, now)
+            self._window.merge(batch.rest(), now)
             batch.close_part()
 
     def _ours(self, contacts: Mapping[int, Change]) -> dict[int, Change]:

@@ -40,6 +40,20 @@ class Window:
             self.due_at = due_at
         return known is None
 
+    def merge(self, intents: dict[int, Change], due_at: float) -> None:
+        """Take over what a batch has left, as if each were folded; `intents` belong to the window from now on.
+
+        The smaller side is folded into the larger one, so that a million contacts cost little more than their holds.
+        """
+        larger = len(intents) > len(self._intents)
+        if larger:
+            intents, self._intents = self._intents, intents
+        for contact, change in intents.items():
+            self.fold(contact, change, due_at)
+        if larger:
+            self._cover_all()
+            self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
+
     def take(self) -> "Batch":
         """Empty the window into a batch, holds and all."""
         batch = Batch(self._intents, self.holds)
@@ -58,6 +72,15 @@ class Window:
         }
         if not self._intents:
             self.due_at = None
+
+    def _cover_all(self) -> None:
+        first: dict[Assignment, int] = {}
+        for change in self._intents.values():
+            offset = first.get(change.assignment)
+            if offset is None or change.offset < offset:
+                first[change.assignment] = change.offset
+        for assignment, offset in first.items():
+            self.holds.cover(assignment, offset)
 
 
 class Batch:
@@ -95,7 +118,8 @@ class Batch:
 
     def rest(self) -> dict[int, Change]:
         """Take all that is unsent. Hold it elsewhere, or close a part for it, before the last part is closed."""
-        return self.cut(len(self._unsent)) if self._unsent else {}
+        contacts, self._unsent = self._unsent, {}
+        return contacts
 
     def open_part(self) -> None:
         """Something more of this batch has to end before its offsets may be committed."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import certifi
 import pytest
@@ -456,6 +457,26 @@ def test_each_mistake_is_named_with_line_place_rule_and_remedy(folder: Path, old
 def test_a_file_that_is_no_mapping_is_one_problem(folder: Path, text: str, problem: str) -> None:
     """What cannot be read as YAML is said once, with its line where there is one, and without quoting the file."""
     assert problems(folder, text) == [f"config.yaml{problem}"]
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(folder: Path) -> None:
+    """A file of a few lines that stands for 9**12 values is refused after the first half million."""
+    laughs = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 13)]
+    file = folder / "laughs.yaml"
+    file.write_text("\n".join(laughs))
+    with pytest.raises(ConfigurationError, match="holds more than 500,000 values") as raised:
+        load(file, {})
+    assert len(raised.value.problems) == 1
+
+
+@given(st.one_of(st.binary(max_size=200), st.text("{}[]&*a:-?!|>'\"#%@,<.0 \t\n", max_size=60).map(str.encode)))
+def test_any_file_is_a_configuration_or_a_problem(content: bytes) -> None:
+    """Whatever bytes the file holds, odd YAML above all, it is refused with a problem, not with a crash."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "any.yaml"
+        file.write_bytes(content)
+        with pytest.raises(ConfigurationError):
+            load(file, {})
 
 
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:

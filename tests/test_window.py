@@ -59,6 +59,37 @@ def test_folding_is_idempotent(told: Told) -> None:
     assert _intents(_window(told + told)) == _intents(_window(told))
 
 
+@given(_told(), st.integers(0, 40), st.booleans(), st.floats(0.0, 50.0))
+def test_merging_is_folding(told: Told, cut: int, swapped: bool, due_at: float) -> None:
+    """What a batch has left merges as if folded one by one: intents, due time, and the offsets that are held."""
+    windows, committable = [], []
+    for merges in (True, False):
+        offsets = Offsets()
+        for assignment in PARTITIONS:
+            offsets.assign(assignment)
+        former, latter = Window(offsets), Window(offsets)
+        for window, part in ((former, told[:cut]), (latter, told[cut:])):
+            for contact, each in part:
+                window.fold(contact, each, float(each.number))
+        for _, each in told:
+            offsets.processed(each.assignment, each.offset)
+        kept, given_back = (former, latter) if swapped else (latter, former)
+        batch = given_back.take()
+        rest = batch.rest()
+        if merges:
+            kept.merge(rest, due_at)
+        else:
+            for contact, each in rest.items():
+                kept.fold(contact, each, due_at)
+        batch.close_part()
+        windows.append(kept)
+        committable.append([offsets.committable(each) for each in PARTITIONS])
+
+    assert windows[0].due_at == windows[1].due_at
+    assert _intents(windows[0]) == _intents(windows[1])
+    assert committable[0] == committable[1]
+
+
 @given(_told())
 def test_the_latest_in_the_log_wins(told: Told) -> None:
     """Each contact keeps the last of its changes, whenever they occurred."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from consumer.hubspot import answers
+from consumer.hubspot.network import NetworkTransport
 from consumer.hubspot.oauth import CALL, Call, OAuth, RefreshError, WithdrawnError
 from consumer.hubspot.transport import BoundedTransport
 from consumer.outcomes import Answer, Applied, Details, ListFacts, NotSent, Recoverable, Refresh, Request, Verdict
@@ -52,11 +53,15 @@ class HubSpotClient:
     ) -> None:
         self.auth = auth
         self._wall = wall
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        verify = ssl.create_default_context(cadata=ca) if ca else True
-        inner = transport or httpx.HTTPTransport(limits=limits, verify=verify, trust_env=False)
+        if transport is None:
+            trusted = ssl.create_default_context(cadata=ca) if ca else httpx.create_ssl_context(trust_env=False)
+            transport = NetworkTransport(timeout, trusted, connections)
         self._client = httpx.Client(
-            base_url=base_url, timeout=timeout, auth=auth, transport=BoundedTransport(inner, timeout), trust_env=False
+            base_url=base_url,
+            timeout=timeout,
+            auth=auth,
+            transport=BoundedTransport(transport, timeout),
+            trust_env=False,
         )
 
     def perform(self, request: Request, permit: Permit) -> Answer:

@@ -7,7 +7,7 @@ is needed; only the category EXPIRED_AUTHENTICATION is, and then the next reques
 import json
 import math
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -180,7 +180,7 @@ class OAuth(httpx.Auth):
             status=response.status_code,
             category=_text(answer, "status"),
             message=None if message is None else self._redactor.clean(message),  # it may quote what was sent
-            correlation_id=_text(answer, "correlationId") or response.headers.get("x-hubspot-correlation-id"),
+            correlation_id=_text(answer, "correlationId") or _text(response.headers, "x-hubspot-correlation-id"),
         )
         if response.is_success:
             return None if _is_token(answer) else Recoverable(details, "refresh_failed", account_wide=True)
@@ -206,7 +206,7 @@ def _json(response: httpx.Response) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _text(answer: dict[str, Any], key: str) -> str | None:
+def _text(answer: Mapping[str, Any], key: str) -> str | None:
     value = answer.get(key)
     if not isinstance(value, str) or not value:
         return None

@@ -15,6 +15,8 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 from consumer.errors import ConfigurationError, Problem
 from consumer.settings.values import Place, place_text
 
+MOST_VALUES = 500_000  # 10,000 connectors have 60,000; aliases of aliases of aliases would have any number
+
 
 @dataclass(frozen=True)
 class Document:
@@ -49,7 +51,10 @@ def _parse(path: Path, text: str) -> Document:
     twice: list[Problem] = []
     try:
         node = _yaml().compose(text)
-        for place, line in _places(node, ()):
+        for number, (place, line) in enumerate(_places(node, ())):
+            if number == MOST_VALUES:
+                rule = f"holds more than {MOST_VALUES:,} values, those of its aliases counted each time"
+                raise _unusable(path, rule, "Use fewer aliases of aliases")
             if place in lines:
                 rule = f"the key is here twice, first in line {lines[place]}"
                 twice.append(Problem(place_text(place), line, rule, "Keep one of them"))

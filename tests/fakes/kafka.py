@@ -4,7 +4,7 @@ Who owns what is told by the test (`assign`, `revoke`, `lose`), and heard by the
 real client.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,7 +25,7 @@ class MemoryBroker:
     """One topic's partitions, and the offsets that the group has committed."""
 
     partitions: int = 4
-    log: dict[TopicPartition, list[Message]] = field(default_factory=dict)
+    log: dict[TopicPartition, MutableSequence[Message]] = field(default_factory=dict)
     begin: dict[TopicPartition, int] = field(default_factory=dict)
     committed: dict[TopicPartition, int] = field(default_factory=dict)
     owners: dict[TopicPartition, "MemorySource"] = field(default_factory=dict)
@@ -167,7 +167,7 @@ class MemorySource:
             if self._broker.owners.get(key) is self:
                 del self._broker.owners[key]
 
-    def _read(self, key: TopicPartition, most: int) -> list[Message]:
+    def _read(self, key: TopicPartition, most: int) -> Sequence[Message]:
         position = self._positions[key]
         end = self._broker.end(key)
         if position == end and key in self._told_end:
@@ -176,8 +176,8 @@ class MemorySource:
         if not begin <= position <= end:
             self._listener.out_of_range(key, position)
             return []
-        last = None if self.reads_to is None else max(position, self.reads_to) - begin
-        messages = self._broker.log[key][position - begin : last][:most]
+        last = min(position + most, end if self.reads_to is None else max(position, self.reads_to))
+        messages = self._broker.log[key][position - begin : last - begin]
         self._positions[key] += len(messages)
         if self._positions[key] == end:
             if key not in self._told_end:

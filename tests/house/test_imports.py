@@ -54,6 +54,7 @@ LIBRARIES = {
     "click": "cli commands",
     "confluent_kafka": "kafka app commands.clients demo",
     "fastavro": "avro",
+    "httpcore": "hubspot.network",
     "httpx": "hubspot simulator.transport",
     "prometheus_client": "metrics admin app",
     "pydantic": "settings secret simulator.bodies",

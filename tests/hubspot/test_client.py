@@ -5,12 +5,15 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from consumer.hubspot import answers
 from consumer.outcomes import Applied, ListFacts, NotSent, Recoverable, Scope, Terminal
 from consumer.simulator import Account, ContactList, Fault
 from consumer.simulator.accounts import ProcessingType
 from tests.hubspot.world import SESSION, TIMEOUT, World, change, served
-from tests.simulator.caller import LISTS, acme
+from tests.simulator.caller import LISTS, TOKEN, acme
 
 MEMBERSHIPS = f"{LISTS}/10/memberships/add-and-remove"
 
@@ -339,3 +342,65 @@ def _with(each: ContactList) -> Account:
     account = acme()
     account.lists[10] = each
     return account
+
+
+ODD_VALUES = st.one_of(
+    st.sampled_from(
+        (b"", b"-1", b"0", b"nan", b"inf", b"1e308", b"9" * 5_000, "\u0663".encode(), b"\xff\xfe", b"10000")
+    ),
+    st.binary(max_size=20),
+)
+ODD_HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            (
+                b"Retry-After",
+                b"X-HubSpot-RateLimit-Interval-Milliseconds",
+                b"X-HubSpot-RateLimit-Remaining",
+                b"X-HubSpot-Correlation-Id",
+                b"Content-Type",
+                b"Content-Encoding",
+                b"Content-Length",
+            )
+        ),
+        ODD_VALUES,
+    ),
+    max_size=6,
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ("list", "name", "processingType", "access_token", "expires_in", "recordIdsMissing", "category")
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+ODD_BODIES = st.binary(max_size=50) | JSON.flatmap(
+    lambda answer: st.sampled_from(("utf-8", "utf-16", "utf-32")).map(json.dumps(answer).encode)
+)
+
+
+@pytest.mark.parametrize("path", [MEMBERSHIPS, f"{LISTS}/10", TOKEN])
+@settings(max_examples=40)
+@given(st.integers(200, 999), ODD_HEADERS, ODD_BODIES)
+def test_any_answer_of_any_endpoint_means_something(
+    path: str, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Whatever comes for a token, a look or a change: the attempt ends with a verdict whose parts are all bounded."""
+    world = World()
+    world.wire.instead[path] = [httpx.Response(status, headers=headers, stream=httpx.ByteStream(body)) for _ in "12"]
+
+    answer = world.perform(change(1, look=True))
+
+    verdict = answer.verdict
+    assert isinstance(verdict, Applied | Recoverable | Terminal)
+    assert not isinstance(verdict, Recoverable) or 0 <= verdict.wait <= answers.LONGEST_WAIT
+    assert answer.remaining is None or 0 <= answer.remaining < 10**9
+    told = (verdict.details.category, verdict.details.message, verdict.details.correlation_id)
+    assert all(each is None or len(each) <= answers.LONGEST_TEXT for each in told)
