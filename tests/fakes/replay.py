@@ -16,6 +16,7 @@ from consumer.ports import Outside
 from consumer.targets import Key, Plan, Selection, Span, Word
 from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import TOPIC, MemoryLog
+from tests.fakes.registry import MemoryRegistry
 from tests.fakes.service import World
 
 
@@ -50,7 +51,9 @@ class Replaying:
         ids = (str(uuid.UUID(int=number)) for number in count(10**6))
         chance = random.Random(2).random  # noqa: S311 - jitter that repeats itself, not a secret
         outside = Outside(self.workers, world.sink, world.clock, metrics, chance, lambda: next(ids))
-        self.replay = assemble_replay(settings, outside, world.registry, self.plan)
+        registry = MemoryRegistry()  # of its own, for each process gets the answers to its questions
+        registry.schemas = world.registry.schemas
+        self.replay = assemble_replay(settings, outside, registry, self.plan)
         self.log = MemoryLog(world.broker, world.clock, self.plan.starts, self.replay.loop)
 
     @property
