@@ -243,6 +243,7 @@ class MemoryLog:
         self._told: dict[TopicPartition, int] = {}  # ends that were told
         self._commits: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
+        self.stalled = False  # nothing comes from the broker
         self.closed = False
 
     def poll(self, timeout: float) -> Sequence[Message]:
@@ -255,7 +256,7 @@ class MemoryLog:
             self._listener.assigned(list(self._starts))
             for key, end in self._ends.items():
                 self._listener.started(key, None, end)
-        else:
+        elif not self.stalled:
             for key in sorted(self._positions.keys() - self._paused):
                 position = self._positions[key]
                 read = self._broker.log[key][position - self._broker.begin.get(key, 0) :][:MOST_MESSAGES]

@@ -37,7 +37,7 @@ def bury_undecodable(here: World, value: bytes, offset: int) -> None:
         "value_sha256": hashlib.sha256(value).hexdigest(),
         "truncated": False,
     }
-    letter = {
+    letter: dict[str, Any] = {
         **dict.fromkeys(nothing),
         "reason": "UNDECODABLE",
         "message": "the registry does not know the schema",

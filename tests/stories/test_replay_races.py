@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.simulator.faults import Fault
+from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.replay import Replaying
 from tests.fakes.service import Member, World, world
 
@@ -30,6 +31,7 @@ STEPS = st.one_of(
     st.tuples(st.just("turn"), PROCESSES, st.integers(1, 40)),
     st.tuples(st.just("hold"), PROCESSES),  # its requests are slow to leave
     st.tuples(st.just("let go"), PROCESSES),
+    st.tuples(st.just("stall"), st.booleans()),  # what the replay reads
     st.tuples(st.just("fault"), st.sampled_from(FAULTS)),
 )
 Step = tuple[object, ...]
@@ -62,6 +64,8 @@ class Race:
                 self._workers(name).holding = True
             case ("let go", name):
                 self._workers(name).let_go()
+            case ("stall", bool(stalled)):
+                self.replaying.log.stalled = stalled
             case ("fault", Fault() as fault):
                 self.w.portal.inject(fault)
 
@@ -69,6 +73,7 @@ class Race:
         """Let all go well, and both come to rest."""
         for name in ("replay", "service"):
             self._workers(name).let_go()
+        self.replaying.log.stalled = False
         self.w.portal.heal_all()
         until = self.w.clock.monotonic() + 1_000
         while not self.replaying.ended or not self.w.all_committed():
@@ -77,7 +82,7 @@ class Race:
             self.member.turn()
         self.member.run_for(2 * SETTLE)
 
-    def _workers(self, name: object):  # type: ignore[no-untyped-def]  # noqa: ANN202 - either process's
+    def _workers(self, name: object) -> ScriptedWorkers:
         return self.replaying.workers if name == "replay" else self.member.workers
 
 
