@@ -61,10 +61,11 @@ class Replaying:
         """True once it has stopped."""
         return self.replay.loop.state is State.STOPPED
 
-    def turn(self) -> None:
-        """Turn once."""
-        if not self.ended:
-            self.replay.turn(self.log)
+    def turn(self, times: int = 1) -> None:
+        """Turn, unless it has ended."""
+        for _ in range(times):
+            if not self.ended:
+                self.replay.turn(self.log)
 
     def run(self, within: float = 7_200.0) -> None:
         """Turn until it ends; AssertionError when it does not in time."""
