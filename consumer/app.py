@@ -5,8 +5,9 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import confluent_kafka
@@ -22,6 +23,7 @@ from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.hubspot.workers import Workers
 from consumer.intake import Intake, Registry
 from consumer.kafka.registry import SchemaRegistry, new_client
+from consumer.kafka.replay import ReplaySource
 from consumer.kafka.sink import KafkaSink
 from consumer.kafka.source import KafkaSource
 from consumer.lane import Lane
@@ -33,11 +35,16 @@ from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.partitions import Partitions
 from consumer.permit import Fence
 from consumer.ports import Outside
+from consumer.pursuit import Pursuit
+from consumer.replay import Chosen, Ledger, Progress, Replay
 from consumer.router import Route, Router
 from consumer.secret import Redactor
 from consumer.settings import Settings
 from consumer.status import ListStatus
+from consumer.targets import Plan
 
+REPLAY_MAX_AGE = 0.5  # seconds
+REPLAY_GIVE_UP_AFTER = 900.0  # seconds: as long as a daily limit is waited for between two probes
 SESSION_TIMEOUT_MS = 45_000  # librdkafka's default for session.timeout.ms
 
 _log = log.get(__name__)
@@ -50,8 +57,73 @@ class SystemClock:
     time = staticmethod(time.time)
 
 
+class _Core(NamedTuple):
+    """What a loop owns besides its intake."""
+
+    partitions: Partitions
+    delivery: Delivery
+    fence: Fence
+    bounds: Bounds
+    configured: tuple[ListStatus, ...]
+
+
 def assemble(settings: Settings, outside: Outside, registry: Registry) -> Loop:
     """Build the loop and all that it owns, on whatever outside there is."""
+    core = _core(settings, outside)
+    intake = Intake(core.partitions, make_router(settings), registry, outside.metrics, core.delivery)
+    return _loop(core, outside, intake)
+
+
+def assemble_replay(settings: Settings, outside: Outside, registry: Registry, plan: Plan) -> Replay:
+    """Build a replay of dead letters on whatever outside there is. `settings` are those of `for_replay`."""
+    pursuit = Pursuit(key.whom for key in plan.targets)
+    outside = replace(outside, sink=Ledger(outside.sink, pursuit))
+    core = _core(settings, outside)
+    windows = Chosen(core.delivery, plan, pursuit)
+    first = len(plan.recalled) + 1  # what is recalled is older than all that is read
+    intake = Intake(core.partitions, make_router(settings), registry, outside.metrics, windows, first=first)
+    loop = _loop(core, outside, intake)
+    return Replay(
+        loop,
+        core.delivery,
+        core.partitions,
+        pursuit,
+        windows,
+        plan.recalled,
+        outside.clock,
+        settings.shutdown.timeout,
+    )
+
+
+def for_replay(settings: Settings, connectors: Collection[str], max_contacts: int | None = None) -> Settings:
+    """Give the settings of a replay: these connectors alone, and little patience, for a person waits.
+
+    What has caught up with the log need not wait for more of it: windows leave at once.
+    """
+    window = {"max_age": REPLAY_MAX_AGE, **({} if max_contacts is None else {"max_contacts": max_contacts})}
+    retry = {"give_up_after": min(settings.retry.give_up_after, REPLAY_GIVE_UP_AFTER)}
+    return settings.model_copy(
+        update={
+            "connectors": {name: each for name, each in settings.connectors.items() if name in connectors},
+            "window": settings.window.model_copy(update=window),
+            "retry": settings.retry.model_copy(update=retry),
+        }
+    )
+
+
+def make_router(settings: Settings) -> Router:
+    """Give the router of all connectors."""
+    return Router(
+        Route(name, each.source.type, each.source.id, each.identifier, each.enabled)
+        for name, each in settings.connectors.items()
+    )
+
+
+def _loop(core: _Core, outside: Outside, intake: Intake) -> Loop:
+    return Loop(outside, core.delivery, intake, core.partitions, core.fence, core.bounds, core.configured)
+
+
+def _core(settings: Settings, outside: Outside) -> _Core:
     offsets = Offsets()
     partitions = Partitions(offsets)
     rules = Rules(
@@ -79,11 +151,6 @@ def assemble(settings: Settings, outside: Outside, registry: Registry) -> Loop:
     session_timeout = float(settings.kafka.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
     fence = Fence(session_timeout, outside.clock.monotonic())
     delivery = Delivery(lanes, account_series, outside, fence, partitions.catching_up)
-    router = Router(
-        Route(name, each.source.type, each.source.id, each.identifier, each.enabled)
-        for name, each in settings.connectors.items()
-    )
-    intake = Intake(partitions, router, registry, outside.metrics, delivery)
     configured = tuple(
         ListStatus(
             connector=name,
@@ -97,7 +164,7 @@ def assemble(settings: Settings, outside: Outside, registry: Registry) -> Loop:
         for name, each in settings.connectors.items()
     )
     bounds = Bounds(settings.limits.max_pending_contacts, settings.shutdown.timeout)
-    return Loop(outside, delivery, intake, partitions, fence, bounds, configured)
+    return _Core(partitions, delivery, fence, bounds, configured)
 
 
 def make_metrics() -> Metrics:
@@ -127,30 +194,52 @@ def service(
 
     `registry_client` takes the place of one made from the settings: a registry in memory is known to its client alone.
     """
-    clock = SystemClock()
     metrics = make_metrics()
     with ExitStack() as stack:
-        registry = SchemaRegistry(registry_client or new_client(settings.schema_registry))
-        stack.callback(registry.close)
-        sink = KafkaSink(settings.kafka, registry, settings.topics.results, settings.topics.dead_letters)
-        stack.callback(sink.close)
-        workers = Workers(_clients(settings, redactor), MOST_IN_FLIGHT)
-        stack.callback(workers.close)
-        outside = Outside(workers, sink, clock, metrics, random.random, lambda: str(uuid.uuid4()))
+        client = registry_client or new_client(settings.schema_registry)
+        registry, outside = _outside(settings, redactor, stack, client, metrics)
         loop = assemble(settings, outside, registry)
         admin = AdminServer(settings.admin.host, settings.admin.port, metrics.registry, loop.status)
         stack.enter_context(admin)
         yield Service(loop, KafkaSource(settings.kafka, settings.topics.changes, loop), admin, metrics)
 
 
+def replay(settings: Settings, redactor: Redactor, plan: Plan, told: Callable[[Progress], None]) -> Replay:
+    """Replay until all is done, or SIGTERM or SIGINT; give what came of it. `settings` are those of `for_replay`."""
+    with ExitStack() as stack:
+        registry, outside = _outside(settings, redactor, stack, new_client(settings.schema_registry), make_metrics())
+        built = assemble_replay(settings, outside, registry, plan)
+        log_of_changes = ReplaySource(settings.kafka, plan.starts, built.loop)
+        _stop_on_signals(built.stop)
+        built.run(log_of_changes, told)
+    return built
+
+
 def run(settings: Settings, redactor: Redactor) -> int:
     """Run the service until SIGTERM or SIGINT; give the exit code."""
     with service(settings, redactor) as built:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda caught, _frame: built.loop.stop(signal.Signals(caught).name))
+        _stop_on_signals(built.loop.stop)
         _log.info("started", version=__version__, connectors=len(settings.connectors), admin=built.admin.url)
         built.loop.run(built.source)
     return 0
+
+
+def _stop_on_signals(stop: Callable[[str], None]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _frame: stop(signal.Signals(caught).name))
+
+
+def _outside(
+    settings: Settings, redactor: Redactor, stack: ExitStack, registry_client: SchemaRegistryClient, metrics: Metrics
+) -> tuple[SchemaRegistry, Outside]:
+    """Make what reaches Kafka, the registry and HubSpot; `stack` closes it."""
+    registry = SchemaRegistry(registry_client)
+    stack.callback(registry.close)
+    sink = KafkaSink(settings.kafka, registry, settings.topics.results, settings.topics.dead_letters)
+    stack.callback(sink.close)
+    workers = Workers(_clients(settings, redactor), MOST_IN_FLIGHT)
+    stack.callback(workers.close)
+    return registry, Outside(workers, sink, SystemClock(), metrics, random.random, lambda: str(uuid.uuid4()))
 
 
 def _clients(settings: Settings, redactor: Redactor) -> dict[str, HubSpotClient]:

@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 
 from consumer.accounts import Account
@@ -46,6 +47,7 @@ class Delivery:
         self._newest = 0
         self.pending = 0
         self.over_bound = False
+        self.impatient = False  # a refusal of a list or account ends all that waits for it; nothing waits for a probe
         self.trigger: Trigger | None = None  # why windows leave now: `drain`, `revoke`, or None for their own reasons
         for lane in self.lanes.values():
             self._schedule(lane)
@@ -97,11 +99,15 @@ class Delivery:
             self._blame(lane, verdict, answer.request, answer.answered_at)
             given_up = lane.account.answered(verdict, now, self._outside.chance(), self._newest)
             with self._recount(lane):
-                settled = lane.list.answered(verdict, now, self._outside.chance(), spend=self.over_bound)
+                settled = lane.list.answered(
+                    verdict, now, self._outside.chance(), spend=self.over_bound or self.impatient
+                )
             for each in settled:
                 self._write(lane, answer, each)
-            if given_up:
-                self._give_up(lane.account, given_up, answer, now)
+            if self.impatient and isinstance(verdict, Terminal) and verdict.scope is Scope.ACCOUNT:
+                self._give_up(lane.account, self._newest, answer, verdict, now)
+            elif given_up:
+                self._give_up(lane.account, given_up, answer, Terminal(verdict.details, GAVE_UP, Scope.BATCH), now)
             self._schedule(lane)
 
     def next_time(self, now: float) -> float:
@@ -151,6 +157,13 @@ class Delivery:
                     lane.permit.withdraw()
                 with self._recount(lane):
                     lane.list.forget(assignment)
+
+    def drop(self, unwanted: Callable[[Lane, int, Change], bool], now: float) -> None:
+        """Let go of what waits and is unwanted, without a word."""
+        for lane in self.lanes.values():
+            with self._recount(lane):
+                lane.list.drop(partial(unwanted, lane), now)
+            self._schedule(lane)
 
     def publish_pending(self) -> None:
         """Bring the gauges of waiting contacts up to date."""
@@ -237,9 +250,8 @@ class Delivery:
     def _lanes_of(self, account: Account) -> list[Lane]:
         return [self.lanes[each.connector] for each in account.lists]
 
-    def _give_up(self, account: Account, number: int, answer: Answer, now: float) -> None:
-        """End what has waited too long for the account as a whole."""
-        terminal = Terminal(answer.verdict.details, GAVE_UP, Scope.BATCH)
+    def _give_up(self, account: Account, number: int, answer: Answer, terminal: Terminal, now: float) -> None:
+        """End what waits for the account as a whole and is numbered `number` or lower."""
         for lane in self._lanes_of(account):
             with self._recount(lane):
                 settled = lane.list.give_up(number, terminal, now)

@@ -46,6 +46,9 @@ class Doubt:
         self._contested.pop(contact, None)
         return False
 
+    def __contains__(self, contact: int) -> bool:
+        return contact in self._first
+
     def first(self, contact: int) -> Change:
         """Give the first of the contact's changes that may take effect late."""
         return self._first[contact]
@@ -68,6 +71,9 @@ class Doubts:
 
     def __bool__(self) -> bool:
         return bool(self._doubts)
+
+    def __contains__(self, contact: int) -> bool:
+        return any(contact in doubt for doubt in self._doubts)
 
     def unanswered(self, contacts: Mapping[int, Change], now: float) -> Doubt:
         """Start a doubt for a request without an answer."""

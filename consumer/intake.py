@@ -70,17 +70,24 @@ class _Useless:
 
 
 class Intake:
-    """Owns the partitions' messages until they are folded, skipped or dead letters."""
+    """Owns the partitions' messages until they are folded, skipped or dead letters. Counts changes from `first` on."""
 
     def __init__(
-        self, partitions: Partitions, router: Router, registry: Registry, metrics: Metrics, windows: Windows
+        self,
+        partitions: Partitions,
+        router: Router,
+        registry: Registry,
+        metrics: Metrics,
+        windows: Windows,
+        *,
+        first: int = 1,
     ) -> None:
         self._partitions = partitions
         self._router = router
         self._registry = registry
         self._metrics = metrics
         self._windows = windows
-        self._numbers = count(1)
+        self._numbers = count(first)
         self._schemas: dict[int, WriterSchema | _Useless] = {}
         self._waits: dict[int, _Wait] = {}
         self.newest = 0  # the highest number given

@@ -5,7 +5,7 @@ after the other, never two at once. A retry is a later flush: what failed for a 
 window, where only the newest intents survive, and the list is not due before the retry time.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -113,6 +113,11 @@ class ListSync:
     def on_the_wire(self) -> Request | None:
         """The request that was sent and not answered yet."""
         return self._flight.request if self._flight else None
+
+    @property
+    def doubtful(self) -> bool:
+        """True while a request without an answer may still take effect."""
+        return bool(self._doubts)
 
     @property
     def next_calls(self) -> int:
@@ -226,19 +231,22 @@ class ListSync:
 
     def give_up(self, number: int, terminal: Terminal, now: float) -> list[Settled]:
         """End all that waits and is numbered `number` or lower: `terminal` is why."""
-        self._gather(now)
-        due_at = now if self._window.due_at is None else self._window.due_at
-        waiting = self._window.take()
-        gone: dict[int, Change] = {}
-        holds = Holds(self._offsets)
-        for contact, change in waiting.rest().items():
-            if change.number <= number:
-                gone[contact] = change
-                holds.cover(change.assignment, change.offset)
-            else:
-                self._window.fold(contact, change, due_at)
-        waiting.close_part()
-        return [Settled(Batch({}, holds), refused=gone, terminal=terminal)] if gone else []
+        gone, batch = self._take(lambda _, change: change.number <= number, now)
+        return [Settled(batch, refused=gone, terminal=terminal)] if gone else []
+
+    def drop(self, unwanted: Callable[[int, Change], bool], now: float) -> None:
+        """Let go of what waits and is unwanted, without a word."""
+        _, batch = self._take(unwanted, now)
+        batch.close_part()
+
+    def waits(self, contact: int) -> bool:
+        """Tell whether the contact waits or is on the wire."""
+        waiting = self._window.get(contact) is not None or (self._batch is not None and contact in self._batch)
+        return waiting or (self._flight is not None and contact in self._flight.contacts)
+
+    def may_take_effect(self, contact: int) -> bool:
+        """Tell whether something that was sent for the contact may still take effect."""
+        return contact in self._doubts or (self._flight is not None and contact in self._flight.contacts)
 
     def carries(self, assignments: Iterable[Assignment]) -> bool:
         """Tell whether anything of these assignments waits or is on the wire."""
@@ -259,6 +267,22 @@ class ListSync:
     @property
     def _must_look(self) -> bool:
         return self._unusable or not self._looked
+
+    def _take(self, chosen: Callable[[int, Change], bool], now: float) -> tuple[dict[int, Change], Batch]:
+        """Take what is chosen out of all that waits, with a batch that holds its offsets in one open part."""
+        self._gather(now)
+        due_at = now if self._window.due_at is None else self._window.due_at
+        waiting = self._window.take()
+        taken: dict[int, Change] = {}
+        holds = Holds(self._offsets)
+        for contact, change in waiting.rest().items():
+            if chosen(contact, change):
+                taken[contact] = change
+                holds.cover(change.assignment, change.offset)
+            else:
+                self._window.fold(contact, change, due_at)
+        waiting.close_part()
+        return taken, Batch({}, holds)
 
     def _succeeded(self) -> None:
         self._backoff.succeeded()

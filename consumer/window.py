@@ -103,6 +103,9 @@ class Batch:
     def __iter__(self) -> Iterator[Change]:
         return iter(self._unsent.values())
 
+    def __contains__(self, contact: int) -> bool:
+        return contact in self._unsent
+
     @property
     def done(self) -> bool:
         """True once nothing of it is left and nothing is held."""

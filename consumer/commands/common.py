@@ -17,6 +17,7 @@ import click
 from consumer import log
 from consumer.errors import ConfigurationError, ConsumerError, Problem
 from consumer.kafka import clients
+from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.secret import Redactor
 from consumer.settings import Settings, load
 
@@ -45,6 +46,13 @@ limit_option = click.option(
     show_default=True,
     metavar="N",
     help="Show the newest N at most.",
+)
+connector_option = click.option("--connector", metavar="NAME", help="Only those of this connector.")
+reason_option = click.option(
+    "--reason",
+    type=click.Choice(list(DEAD_LETTER_REASONS), case_sensitive=False),
+    metavar="REASON",
+    help="Only those of this reason, such as LIST_NOT_FOUND.",
 )
 
 

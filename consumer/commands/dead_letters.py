@@ -12,12 +12,15 @@ from consumer.commands.common import (
     NAME,
     ask,
     config_option,
+    connector_option,
     json_lines_option,
     json_option,
     limit_option,
     load_or_exit,
+    reason_option,
     since_option,
 )
+from consumer.commands.replay import replay
 from consumer.commands.results import Search, as_object, place
 from consumer.history import Position, Row, Wanted
 from consumer.kafka.reader import DEAD_LETTERS
@@ -42,18 +45,16 @@ class _Place(click.ParamType[tuple[int, int]]):
 
 @click.group(name="dead-letters", epilog=f"Example: {NAME} dead-letters list --since 24h")
 def dead_letters() -> None:
-    """Show the changes that were not applied and will not be retried, and why."""
+    """Show the changes that were not applied and will not be retried, and why; replay them."""
+
+
+dead_letters.add_command(replay)
 
 
 @dead_letters.command(name="list", epilog=f"Example: {NAME} dead-letters list --reason LIST_NOT_FOUND --since 24h")
 @config_option
-@click.option("--connector", metavar="NAME", help="Only those of this connector.")
-@click.option(
-    "--reason",
-    type=click.Choice(list(DEAD_LETTER_REASONS), case_sensitive=False),
-    metavar="REASON",
-    help="Only those of this reason, such as LIST_NOT_FOUND.",
-)
+@connector_option
+@reason_option
 @since_option
 @limit_option
 @json_lines_option

@@ -5,7 +5,7 @@ in the order of its log; no more is held in memory than librdkafka fetches ahead
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -119,14 +119,23 @@ class TopicReader:
             raise self._failed(topic, error.args[0]) from error
 
     def read(
-        self, topic: str, form: Form[T], *, since: float | None = None, progress: Progress | None = None
+        self,
+        topic: str,
+        form: Form[T],
+        *,
+        since: float | None = None,
+        extents: Sequence[Extent] | None = None,
+        progress: Progress | None = None,
     ) -> Generator[Entry[T], None, None]:
         """Yield every message that `topic` holds now, or that was written at `since` (seconds since 1970) or later.
+
+        With `extents` no more than those are read.
 
         Raises ReadFailed when Kafka or the registry does not answer. What cannot be decoded comes with its problem.
         """
         told = progress or (lambda _done, _total: None)
-        extents = self.extents(topic, since)
+        if extents is None:
+            extents = self.extents(topic, since)
         total = sum(each.end - each.begin for each in extents)
         done = 0
         told(0, total)
@@ -147,6 +156,22 @@ class TopicReader:
                     for message in batch:  # beyond the end librdkafka begins again from the beginning
                         return self._entry(message, form) if message.offset() == offset else None
         return None
+
+    def complete_from(self, topic: str) -> float:
+        """Say since when (seconds since 1970) nothing is missing: 0 where retention has taken nothing yet.
+
+        Infinity where it has taken all of a partition. Raises ReadFailed.
+        """
+        found = 0.0
+        for extent in self.extents(topic):
+            if extent.begin > 0:
+                first = next((each for batch in self._batches(topic, extent) for each in batch), None)
+                found = max(found, float("inf") if first is None else first.timestamp()[1] / 1000)
+        return found
+
+    def decode(self, value: bytes, form: Form[T]) -> T | None:
+        """Read a message's value, wherever it comes from; None where it cannot be. Raises ReadFailed."""
+        return self._decoded(value, form)[0]
 
     def close(self) -> None:
         """Close the connections."""
@@ -194,14 +219,19 @@ class TopicReader:
         value = message.value()
         if value is None:
             return Entry(message, None)
+        decoded = self._decoded(value, form)
+        return Entry(message, decoded[0], decoded[1])
+
+    def _decoded(self, value: bytes, form: Form[T]) -> tuple[T | None, str | None]:
+        """Give the record, or why there is none."""
         try:
             schema_id, body = split_wire(value)
             writer = self._writer(schema_id, form.schema)
             if isinstance(writer, str):
-                return Entry(message, None, writer)
-            return Entry(message, form.decode(body, writer))
+                return None, writer
+            return form.decode(body, writer), None
         except Undecodable as error:
-            return Entry(message, None, str(error))
+            return None, str(error)
 
     def _writer(self, schema_id: int, reader: Schema) -> WriterSchema | str:
         """Give a writer's schema made ready for reading, or why nothing of it can be read."""

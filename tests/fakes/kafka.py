@@ -226,3 +226,83 @@ class MemorySink:
             else:
                 self.dead_letters.append(record)
             done()
+
+
+class MemoryLog:
+    """The partitions as a replay reads them: from given offsets on, in no group. Commits are acknowledged, not kept."""
+
+    def __init__(
+        self, broker: MemoryBroker, clock: ScriptedClock, starts: Mapping[TopicPartition, int], listener: Listener
+    ) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._listener = listener
+        self._starts = dict(starts)
+        self._positions: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        self._told: dict[TopicPartition, int] = {}  # ends that were told
+        self._commits: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self.stalled = False  # nothing comes from the broker
+        self.closed = False
+
+    def poll(self, timeout: float) -> Sequence[Message]:
+        """Begin, or tell and read."""
+        self._tell()
+        messages: list[Message] = []
+        if not self._positions:
+            self._positions = dict(self._starts)
+            self.look()
+            self._listener.assigned(list(self._starts))
+            for key, end in self._ends.items():
+                self._listener.started(key, None, end)
+        elif not self.stalled:
+            for key in sorted(self._positions.keys() - self._paused):
+                position = self._positions[key]
+                read = self._broker.log[key][position - self._broker.begin.get(key, 0) :][:MOST_MESSAGES]
+                self._positions[key] += len(read)
+                messages += read
+        self._clock.advance(READING if messages else timeout)
+        return messages
+
+    def pause(self, partitions: Collection[TopicPartition]) -> None:
+        """Read nothing of these."""
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Collection[TopicPartition]) -> None:
+        """Read these again."""
+        self._paused.difference_update(partitions)
+
+    def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Acknowledge in the next poll."""
+        self._commits.update(offsets)
+
+    def end(self, partition: TopicPartition) -> int | None:
+        """End of a partition as the last look told it."""
+        return self._ends.get(partition)
+
+    def look(self) -> None:
+        """Note the ends."""
+        self._ends = {key: self._broker.end(key) for key in self._starts}
+
+    def looked(self) -> bool:
+        """Tell whether they are reached."""
+        return all(self._positions[key] >= end for key, end in self._ends.items())
+
+    def read(self) -> tuple[int, int]:
+        """How much of how much."""
+        ends = sum(self._ends.values())
+        return sum(self._positions.values()), ends
+
+    def close(self) -> None:
+        """Read no more."""
+        self.closed = True
+
+    def _tell(self) -> None:
+        for key, position in self._positions.items():
+            if position == self._broker.end(key) and self._told.get(key) != position:
+                self._told[key] = position
+                self._listener.end_reached(key)
+        commits, self._commits = self._commits, {}
+        if commits:
+            self._listener.committed(commits, {})

@@ -34,14 +34,15 @@ class Layer(NamedTuple):
 LAYERS = {
     "words": Layer("changes outcomes errors", "", PLAIN),
     "decisions": Layer(
-        "accounts doubts history hubspot.answers list_sync offsets partitions rate_limit retry router window",
+        "accounts doubts history hubspot.answers list_sync offsets partitions pursuit rate_limit retry router targets"
+        " window",
         "words",
         PLAIN,
     ),
     "edges": Layer(
         "admin avro hubspot kafka log metrics permit ports secret settings status", "words decisions version", ANY
     ),
-    "service": Layer("delivery intake lane loop", "words decisions edges version", PLAIN),
+    "service": Layer("delivery intake lane loop replay", "words decisions edges version", PLAIN),
     "assembly": Layer("app commands.clients", "words decisions edges service version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
     "commands": Layer("cli __main__ commands", "words decisions edges assembly demo version", ANY),
@@ -77,6 +78,7 @@ MAKERS = {
     "consumer.kafka.reader.TopicReader": "commands.clients",
     "consumer.kafka.registry.SchemaRegistry": "app commands.clients",
     "consumer.kafka.registry.new_client": "app commands.clients demo",
+    "consumer.kafka.replay.ReplaySource": "app",
     "consumer.kafka.sink.KafkaSink": "app",
     "consumer.kafka.source.KafkaSource": "app",
     "consumer.simulator.server.SimulatorServer": "demo",
