@@ -29,7 +29,8 @@ def lists_client(settings: Settings, account: str, redactor: Redactor) -> Iterat
     auth = OAuth(
         account, base_url + TOKEN_PATH, its.client_id, its.client_secret, its.refresh_token, redactor, time.monotonic
     )
-    with closing(ListsClient(base_url, min(settings.hubspot.timeout, LONGEST_TIMEOUT), auth)) as client:
+    timeout = min(settings.hubspot.timeout, LONGEST_TIMEOUT)
+    with closing(ListsClient(base_url, timeout, auth, ca=settings.hubspot.ca)) as client:
         yield client
 
 

@@ -5,7 +5,6 @@ all?
 """
 
 import json
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,15 +52,9 @@ class HubSpotClient:
     ) -> None:
         self.auth = auth
         self._wall = wall
-        if transport is None:
-            trusted = ssl.create_default_context(cadata=ca) if ca else httpx.create_ssl_context(trust_env=False)
-            transport = NetworkTransport(timeout, trusted, connections)
+        inner = transport or NetworkTransport(timeout, ca, connections)
         self._client = httpx.Client(
-            base_url=base_url,
-            timeout=timeout,
-            auth=auth,
-            transport=BoundedTransport(transport, timeout),
-            trust_env=False,
+            base_url=base_url, timeout=timeout, auth=auth, transport=BoundedTransport(inner, timeout), trust_env=False
         )
 
     def perform(self, request: Request, permit: Permit) -> Answer:

@@ -16,6 +16,7 @@ import httpx
 from consumer.errors import ConsumerError
 from consumer.hubspot import answers
 from consumer.hubspot.client import LISTS, NEVER_LEFT
+from consumer.hubspot.network import NetworkTransport
 from consumer.hubspot.oauth import CALL, TOKEN_PATH, Call, OAuth, RefreshError
 from consumer.hubspot.transport import BoundedTransport
 from consumer.outcomes import UNREADABLE, Details, ListFacts, Recoverable, Scope, Terminal
@@ -87,7 +88,7 @@ class NameTaken(ConsumerError):  # noqa: N818 - the name says what is the case
 
 
 class ListsClient:
-    """Asks HubSpot for one account. `sleep` waits for so many seconds between two attempts."""
+    """Asks HubSpot for one account. `sleep` waits for so many seconds between two attempts; `ca`: NetworkTransport."""
 
     def __init__(
         self,
@@ -97,10 +98,11 @@ class ListsClient:
         *,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        ca: str | None = None,
     ) -> None:
         self._auth = auth
         self._sleep = sleep
-        inner = transport or httpx.HTTPTransport()
+        inner = transport or NetworkTransport(timeout, ca)
         self._client = httpx.Client(
             base_url=base_url, timeout=timeout, transport=BoundedTransport(inner, timeout), trust_env=False
         )

@@ -18,13 +18,17 @@ _SOONEST = 1e-6  # seconds: a socket takes 0 for "do not wait at all", and says 
 
 
 class NetworkTransport(httpx.BaseTransport):
-    """Sends requests over the network. Each has `seconds`, from its start to the last byte of its answer."""
+    """Sends requests over the network. Each has `seconds`, from its start to the last byte of its answer.
+
+    `ca` holds the certificates (PEM) of the authorities to trust instead of the usual.
+    """
 
     def __init__(
-        self, seconds: float, trusted: ssl.SSLContext, connections: int, clock: Callable[[], float] = time.monotonic
+        self, seconds: float, ca: str | None, connections: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._seconds = seconds
         self._clock = clock
+        trusted = ssl.create_default_context(cadata=ca) if ca else httpx.create_ssl_context(trust_env=False)
         self._pool = httpcore.ConnectionPool(
             ssl_context=trusted,
             max_connections=connections,

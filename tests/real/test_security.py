@@ -134,3 +134,10 @@ def test_a_hubspot_that_is_not_trusted_is_told(here: World, authority: Authority
 
     assert here.puts() == []
     assert here.committed() == 0
+
+
+def test_commands_trust_the_same_authority(here: World, authority: Authority, hubspot: str) -> None:
+    """A command reaches a HubSpot behind the private authority as the service does, and only with it."""
+    trusted = {"base_url": hubspot, "ca": {"file": str(authority.ca_file)}}
+    assert "VIP" in here.run("lists", hubspot=trusted)
+    assert "VIP" not in here.run("lists", code=1, hubspot={"base_url": hubspot})
