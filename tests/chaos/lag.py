@@ -1,0 +1,81 @@
+"""How far the group is, looked at all the time, and how long it took to go on after each fault."""
+
+from dataclasses import dataclass
+from threading import Event, Lock
+from time import monotonic
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from tests.chaos.plan import PARTITIONS
+
+_LOOK_EVERY = 0.25  # seconds
+_ANSWER_WITHIN = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How far each partition is committed, and where it ends, at one time (monotonic seconds)."""
+
+    at: float
+    committed: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def lag(self) -> int:
+        """Events between the committed offsets and the ends."""
+        return sum(self.ends) - sum(self.committed)
+
+
+class Lag:
+    """Looks until it is stopped; a broker that does not answer is asked again."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
+        # Of a consumer, for an AdminClient that is answered NOT_COORDINATOR crashes.
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
+        self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        self._samples: list[Sample] = []
+        self._fault_ends: list[float] = []
+        self._lock = Lock()
+
+    def watch(self, until: Event) -> None:
+        """Look, again and again."""
+        while not until.wait(_LOOK_EVERY):
+            try:
+                self.look()
+            except KafkaException:
+                continue
+        self._consumer.close()
+
+    def look(self) -> Sample:
+        """Look once. KafkaException if the broker does not answer."""
+        committed = self._consumer.committed(self._partitions, timeout=_ANSWER_WITHIN)
+        ends = [self._consumer.get_watermark_offsets(each, _ANSWER_WITHIN)[1] for each in self._partitions]
+        sample = Sample(monotonic(), tuple(max(0, each.offset) for each in committed), tuple(ends))
+        with self._lock:
+            self._samples.append(sample)
+        return sample
+
+    @property
+    def newest(self) -> Sample:
+        """The latest sample."""
+        with self._lock:
+            return self._samples[-1]
+
+    def fault_ended(self) -> None:
+        """Note that a fault ends now."""
+        with self._lock:
+            self._fault_ends.append(monotonic())
+
+    def recoveries(self) -> list[float]:
+        """Give for each fault the seconds from its end until the lag of every partition had fallen, or was 0."""
+        return [_recovery(self._samples, at) for at in self._fault_ends]
+
+
+def _recovery(samples: list[Sample], ended: float) -> float:
+    before, *later = [each for each in samples if each.at >= ended] or samples[-1:]
+    waiting = {number for number in range(PARTITIONS) if before.committed[number] < before.ends[number]}
+    for sample in later:
+        waiting -= {number for number in waiting if sample.committed[number] > before.committed[number]}
+        if not waiting:
+            return sample.at - ended
+    return samples[-1].at - ended
