@@ -30,9 +30,11 @@ from tests.chaos.plan import (
     EVENTS,
     EVENTS_PER_SECOND,
     EXISTING,
+    LATENCY,
     LISTS,
     MEMBERS,
     PARTITIONS,
+    SESSION,
     SETTLE,
     TIMEOUT,
     Plan,
@@ -106,6 +108,7 @@ class Round:
         self._plan = plan
         self._tokens = {account: [f"{account}-refresh-token-0"] for account in ACCOUNTS}
         self._hubspot = stack.enter_context(SimulatorServer(_portal(plan.seed, self._tokens)))
+        self._latency = self._hubspot.call(lambda portal: portal.inject(Fault("slow", LATENCY, method="PUT")))
         self._world = World(parts.broker.broker, parts.registry, self._hubspot, folder, stack)
         self._world.environ["HUBSPOT_LIST_SYNC_LOG_LEVEL"] = "debug"
         self._world.environ["KAFKA_PASSWORD"] = kafka_broker.PASSWORD
@@ -178,10 +181,20 @@ class Round:
 
     def _suffer(self, step: Step, go_on: Pause) -> None:
         assert step.fault is not None
-        fault = step.fault
-        handle = self._hubspot.call(lambda portal: portal.inject(fault))
+        handle = self._inject(step.fault)
         go_on(step.seconds)
         self._hubspot.call(lambda portal: portal.heal(handle))
+
+    def _inject(self, fault: Fault) -> int:
+        """Let HubSpot suffer a fault, before its usual latency: of several that hit, the first happens."""
+
+        def change(portal: Portal) -> int:
+            portal.heal(self._latency)
+            handle = portal.inject(fault)
+            self._latency = portal.inject(Fault("slow", LATENCY, method="PUT"))
+            return handle
+
+        return self._hubspot.call(change)
 
     def _revoke(self, step: Step, go_on: Pause) -> None:
         """Let an admin withdraw the app, and authorize it anew: the operator puts the new token into the file."""
@@ -292,7 +305,8 @@ class Round:
         settings = self._world.settings(
             kafka={
                 "bootstrap.servers": f"127.0.0.1:{told}",
-                "heartbeat.interval.ms": 1000,
+                "session.timeout.ms": SESSION * 1000,
+                "heartbeat.interval.ms": 500,
                 "reconnect.backoff.max.ms": 1000,
                 "security.protocol": "SASL_SSL",
                 "sasl.mechanisms": "SCRAM-SHA-512",

@@ -38,6 +38,7 @@ _COMMON = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
 }
 """Properties of one node with both roles, apart from where it listens."""
 
