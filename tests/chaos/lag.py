@@ -1,6 +1,7 @@
 """How far the group is, looked at all the time, and how long it took to go on after each fault."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from threading import Event, Lock
 from time import monotonic
 
@@ -67,15 +68,16 @@ class Lag:
             self._fault_ends.append(monotonic())
 
     def recoveries(self) -> list[float]:
-        """Give for each fault the seconds from its end until the lag of every partition had fallen, or was 0."""
+        """Give for each fault the seconds from its end until the group's lag fell, or was 0."""
         return [_recovery(self._samples, at) for at in self._fault_ends]
+
+    def quiet_after(self) -> float:
+        """Give the seconds from the end of the last fault until the lag was 0."""
+        last = max(self._fault_ends)
+        return next(each.at for each in self._samples if each.at >= last and not each.lag) - last
 
 
 def _recovery(samples: list[Sample], ended: float) -> float:
-    before, *later = [each for each in samples if each.at >= ended] or samples[-1:]
-    waiting = {number for number in range(PARTITIONS) if before.committed[number] < before.ends[number]}
-    for sample in later:
-        waiting -= {number for number in waiting if sample.committed[number] > before.committed[number]}
-        if not waiting:
-            return sample.at - ended
-    return samples[-1].at - ended
+    later = [each for each in samples if each.at >= ended]
+    fell = (after.at for before, after in pairwise(later) if after.lag < before.lag or not after.lag)
+    return next(fell, later[-1].at) - ended

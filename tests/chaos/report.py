@@ -45,6 +45,7 @@ class Report:
             "retries": {"all": again.total(), **dict(again.most_common())},
             **{field: total(field) for field in Findings.__dataclass_fields__},
             "recovery_seconds": {"median": round(median(recoveries), 1), "max": round(max(recoveries), 1)},
+            "seconds_from_the_last_fault_to_lag_0": round(max(each.quiet_after for each in rounds), 1),
             "lag": sum(each.lag for each in rounds),
             "characters_searched_for_secrets": sum(each.searched for each in rounds),
             "secrets_found": sum(len(each.leaks) for each in rounds),

@@ -95,6 +95,7 @@ class Outcome:
     said: list[dict[str, Any]]
     findings: Findings
     recoveries: list[float]
+    quiet_after: float
     leaks: list[str]
     searched: int
     lag: int
@@ -276,6 +277,7 @@ class Round:
             said=[json.loads(line) for text in logs for line in text.splitlines() if line.startswith("{")],
             findings=audit(log, requests, results, dead_letters, lists, time.time() - time.monotonic()),
             recoveries=self._lag.recoveries(),
+            quiet_after=self._lag.quiet_after(),
             leaks=[secret for secret in self._secrets() if secret in written],
             searched=len(written),
             lag=self._lag.newest.lag,

@@ -90,20 +90,19 @@ class Proxy:
         # What is still connected ends with the loop: asyncio.run cancels it.
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.CancelledError):
+        with suppress(OSError, asyncio.CancelledError), aborting(writer):
             there, to_there = await asyncio.open_connection("127.0.0.1", self._target)
             put = asyncio.Event()
-            ways = [
-                asyncio.create_task(self._pass_on(reader, to_there, note_put=put)),
-                asyncio.create_task(self._pass_on(there, writer, wait_after=put)),
-            ]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                for each in (writer, to_there):
-                    each.transport.abort()
+            with aborting(to_there):
+                ways = [
+                    asyncio.create_task(self._pass_on(reader, to_there, note_put=put)),
+                    asyncio.create_task(self._pass_on(there, writer, wait_after=put)),
+                ]
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for way in ways:
+                        way.cancel()
 
     async def _pass_on(
         self,
@@ -123,3 +122,12 @@ class Proxy:
                 await self._flowing.wait()
                 writer.write(piece)
                 await writer.drain()
+
+
+@contextmanager
+def aborting(writer: asyncio.StreamWriter) -> Iterator[None]:
+    """End the connection when the context is left."""
+    try:
+        yield
+    finally:
+        writer.transport.abort()
