@@ -1,8 +1,11 @@
 """What a round left behind, held against the log: what was lost, reordered, sent twice. Pure."""
 
+import base64
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote_plus
 
 from consumer.simulator.messages import Handled
 from tests.chaos.log import ADD, REMOVE, Place, Said, Truth, Who
@@ -69,6 +72,15 @@ def audit(
             (findings.reordered if taken_it else findings.lost).append(who)
     findings.unrecorded.extend(place for place in truth.must_be_refused if place not in events)
     return findings
+
+
+def leaks(secrets: Iterable[str], text: str) -> list[str]:
+    """Give the secrets that a text holds: as they are, or as they travel in a form, a header or JSON."""
+    return [each for each in secrets if any(form in text for form in _forms(each))]
+
+
+def _forms(secret: str) -> set[str]:
+    return {secret, quote_plus(secret), base64.b64encode(secret.encode()).decode(), json.dumps(secret)[1:-1]}
 
 
 def _recorded(results: Iterable[Mapping[str, Any]]) -> tuple[dict[Who, set[Place]], dict[int, dict[int, int]]]:

@@ -1,7 +1,9 @@
 """How far the group is, looked at all the time, and how long it took to go on after each fault."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from threading import Event, Lock
 from time import monotonic
 
@@ -28,15 +30,16 @@ class Sample:
 
 
 class Lag:
-    """Looks until it is stopped; a broker that does not answer is asked again."""
+    """Looks until it is stopped; a broker that does not answer is asked again. What it saw is in `diary` as well."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, group: str, topic: str, diary: Path) -> None:
         # Of a consumer, for an AdminClient that is answered NOT_COORDINATOR crashes.
         self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
         self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
         self._samples: list[Sample] = []
         self._fault_ends: list[float] = []
         self._lock = Lock()
+        self._diary = diary
 
     def watch(self, until: Event) -> None:
         """Look, again and again."""
@@ -54,6 +57,7 @@ class Lag:
         sample = Sample(monotonic(), tuple(max(0, each.offset) for each in committed), tuple(ends))
         with self._lock:
             self._samples.append(sample)
+        self._note(f"lag {sample.lag}, committed {sample.committed}")
         return sample
 
     @property
@@ -62,10 +66,15 @@ class Lag:
         with self._lock:
             return self._samples[-1]
 
-    def fault_ended(self) -> None:
+    def fault_began(self, kind: str) -> None:
+        """Note that a fault begins now."""
+        self._note(f"{kind} begins")
+
+    def fault_ended(self, kind: str) -> None:
         """Note that a fault ends now."""
         with self._lock:
             self._fault_ends.append(monotonic())
+        self._note(f"{kind} ends")
 
     def recoveries(self) -> list[float]:
         """Give for each fault the seconds from its end until the group's lag fell, or was 0."""
@@ -75,6 +84,10 @@ class Lag:
         """Give the seconds from the end of the last fault until the lag was 0."""
         last = max(self._fault_ends)
         return next(each.at for each in self._samples if each.at >= last and not each.lag) - last
+
+    def _note(self, what: str) -> None:
+        with self._diary.open("a") as file:
+            file.write(f"{datetime.now(UTC):%H:%M:%S.%f} {what}\n")
 
 
 def _recovery(samples: list[Sample], ended: float) -> float:

@@ -4,9 +4,10 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import NamedTuple
 
-from tests.chaos.plan import CONTACTS, EXISTING, LISTS, PARTITIONS
+from tests.chaos.plan import ACTIVE, CONTACTS, EVENTS, LISTS, MISSING, PARTITIONS
 
 ADD, REMOVE = "ADD", "REMOVE"
 _TRANSITIONS = {ADD: "ENTER", REMOVE: "EXIT"}
@@ -80,12 +81,21 @@ class Script:
         self.meanings = {each.value: each for each in (*self._changes, *self._odd)}
 
     def messages(self, seed: int) -> Iterator[Message]:
-        """Yield messages without end."""
+        """Yield messages without end. Some contacts change for a while, then others: so each fault decides for some."""
         chance = random.Random(seed)  # noqa: S311 - it must repeat itself
-        while True:
-            odd = chance.random() < _ODD
-            message = chance.choice(self._odd if odd else self._changes)
-            yield message._replace(partition=chance.randrange(PARTITIONS)) if odd else message
+        for number in count():
+            if chance.random() < _ODD:
+                yield chance.choice(self._odd)._replace(partition=chance.randrange(PARTITIONS))
+            else:
+                over = min(1.0, number / EVENTS)
+                contact = int(over * (CONTACTS - ACTIVE)) + chance.randrange(ACTIVE)
+                row = chance.randrange(len(LISTS)) * CONTACTS + contact
+                yield self._changes[2 * row + chance.randrange(2)]
+
+
+def exists(contact: int) -> bool:
+    """Tell whether a contact is in HubSpot."""
+    return contact % MISSING != 0
 
 
 def everyone() -> Iterator[Who]:
@@ -118,7 +128,7 @@ class Truth:
         return {
             who.contact
             for who, changes in self.changes.items()
-            if who.list_id == list_id and who.contact <= EXISTING and changes[-1].action == ADD
+            if who.list_id == list_id and exists(who.contact) and changes[-1].action == ADD
         }
 
 

@@ -1,6 +1,5 @@
 """One round: three members, a plan of faults, events all the while; then quiet, and every list is held to the log."""
 
-import base64
 import json
 import time
 from collections import Counter
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
-from urllib.parse import quote_plus
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
@@ -21,15 +19,14 @@ from consumer.simulator.faults import Fault
 from consumer.simulator.portal import Portal
 from consumer.simulator.server import SimulatorServer
 from tests.chaos import plan
-from tests.chaos.audit import Findings, audit
+from tests.chaos.audit import Findings, audit, leaks
 from tests.chaos.lag import Lag
-from tests.chaos.log import Message, Place, Script, truth
+from tests.chaos.log import Message, Place, Script, exists, truth
 from tests.chaos.members import Member, Pause
 from tests.chaos.plan import (
     ACCOUNTS,
     EVENTS,
     EVENTS_PER_SECOND,
-    EXISTING,
     LATENCY,
     LISTS,
     MEMBERS,
@@ -119,7 +116,7 @@ class Round:
             (folder / f"{account}-client-secret").write_text(_client_secret(account))
             self._file(account).write_text(self._tokens[account][0])
         self._members = [self._member(way, stack) for way in parts.broker.ways]
-        self._lag = Lag(parts.broker.broker.bootstrap, self._world.group, self._world.changes)
+        self._lag = Lag(parts.broker.broker.bootstrap, self._world.group, self._world.changes, folder / "diary")
         self._script = Script(self._encode)
         self._over = Event()  # the faults are over, or something is wrong
         self._quiet = Event()  # nobody needs to look any more
@@ -172,9 +169,10 @@ class Round:
         for step in steps:
             if self._over.wait(step.pause):
                 return
+            self._lag.fault_began(step.kind)
             do(step, self._over.wait)
             self._faults[step.kind] += 1
-            self._lag.fault_ended()
+            self._lag.fault_ended(step.kind)
 
     def _part(self, step: Step, go_on: Pause) -> None:
         with (self._parts.broker if step.kind == "broker away" else self._parts.registry).away():
@@ -278,22 +276,20 @@ class Round:
             findings=audit(log, requests, results, dead_letters, lists, time.time() - time.monotonic()),
             recoveries=self._lag.recoveries(),
             quiet_after=self._lag.quiet_after(),
-            leaks=[secret for secret in self._secrets() if secret in written],
+            leaks=leaks(self._secrets(), written),
             searched=len(written),
             lag=self._lag.newest.lag,
         )
 
     def _secrets(self) -> set[str]:
-        """Give all that nobody may see, as it is and as it travels."""
-        basic = self._parts.registry.properties["basic.auth.user.info"]
-        plain = {
+        """Give all that nobody may see."""
+        return {
             kafka_broker.PASSWORD,
-            basic,
+            self._parts.registry.properties["basic.auth.user.info"],
             *map(_client_secret, ACCOUNTS),
             *(token for tokens in self._tokens.values() for token in tokens),
             *self._hubspot.call(lambda portal: [*portal._oauth._access]),
         }
-        return {form for each in plain for form in (each, quote_plus(each), base64.b64encode(each.encode()).decode())}
 
     # The parts.
 
@@ -317,7 +313,7 @@ class Round:
                 "ssl.ca.location": str(self._parts.authority.ca_file),
                 "debug": "security",
             },
-            window={"max_age": "1s", "max_contacts": 200},
+            window={"max_age": "1s", "max_contacts": 400},
             hubspot={"base_url": to_hubspot.url, "timeout": f"{TIMEOUT}s", "settle": f"{SETTLE}s"},
             shutdown={"timeout": "5s"},
         )
@@ -355,7 +351,7 @@ def _portal(seed: int, tokens: dict[str, list[str]]) -> Portal:
                 client_secret=_client_secret(account),
                 refresh_token=tokens[account][0],
                 hub_id=hub_id,
-                contacts=range(1, EXISTING + 1),
+                contacts=exists,
                 quota=QUOTA,
             )
         )

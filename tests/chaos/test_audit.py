@@ -7,7 +7,7 @@ import pytest
 
 from consumer.simulator.messages import Handled
 from tests.chaos import plan
-from tests.chaos.audit import Findings, audit
+from tests.chaos.audit import Findings, audit, leaks
 from tests.chaos.log import ADD, REMOVE, Message, Place, Truth, Who, truth
 from tests.chaos.plan import LISTS
 
@@ -91,6 +91,14 @@ def test_a_dead_letter_is_excepted() -> None:
     told, requests = log(ENTER, EXIT), [request(1, ADD, 1.5)]
     assert found(told, requests, [result(1, 0)], 7, dead=(1,)) == Findings(excepted=1)
     assert found(told, requests, [result(1, 0)], 7, dead=(0,)).lost == [WHO]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"token": "s/ü"}', r'{"token": "s/\u00fc"}', "client_secret=s%2F%C3%BC", "Authorization: Basic cy/DvA=="]
+)
+def test_a_secret_is_found_however_it_travels(text: str) -> None:
+    """A secret in JSON, a form or a header is seen, and what is no secret is not."""
+    assert leaks({"s/ü", "other"}, text) == ["s/ü"]
 
 
 def test_a_seed_gives_the_same_plan_and_enough_of_everything() -> None:
