@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import fields
 from statistics import median
 
 from tests.chaos.audit import Findings
@@ -43,7 +44,7 @@ class Report:
             "revokes_with_a_request_on_the_wire": revokes_on_the_wire(said),
             "requests": {"all": requests.total(), **{str(status or "cut"): n for status, n in requests.most_common()}},
             "retries": {"all": again.total(), **dict(again.most_common())},
-            **{field: total(field) for field in Findings.__dataclass_fields__},
+            **{field.name: total(field.name) for field in fields(Findings)},
             "recovery_seconds": {"median": round(median(recoveries), 1), "max": round(max(recoveries), 1)},
             "seconds_from_the_last_fault_to_lag_0": round(max(each.quiet_after for each in rounds), 1),
             "lag": sum(each.lag for each in rounds),

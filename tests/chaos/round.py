@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, ParamSpec
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
@@ -45,6 +45,8 @@ from tests.real.kafka_broker import JavaBroker
 from tests.real.proxy import Proxy
 from tests.real.registry_server import RegistryServer
 from tests.real.service import World
+
+Given = ParamSpec("Given")
 
 QUOTA = 110  # requests of an account in ten seconds that HubSpot lets through
 SHARE = 35  # of each member
@@ -121,35 +123,41 @@ class Round:
         self._over = Event()  # the faults are over, or something is wrong
         self._quiet = Event()  # nobody needs to look any more
         self._faults: Counter[str] = Counter()
+        self._started: list[Future[None]] = []
 
     def run(self) -> Outcome:
         """Do it all. AssertionError if a member fails, or the lag does not come down to 0."""
-        start = self._parts.threads.submit
-        watching = start(self._lag.watch, self._quiet)
-        writing = start(self._write)
+        watching = self._start(self._lag.watch, self._quiet)
+        writing = self._start(self._write)
         try:
-            self._finish([start(member.start) for member in self._members])
-            tracks = [
-                start(self._follow, steps, member.suffer)
-                for steps, member in zip(self._plan.members, self._members, strict=True)
-            ]
-            tracks.append(start(self._follow, self._plan.parts, self._part))
-            tracks.append(start(self._follow, self._plan.hubspot, self._suffer))
-            tracks.append(start(self._follow, (self._plan.revocation,), self._revoke))
-            self._finish(tracks)
+            self._finish(*[self._start(member.start) for member in self._members])
+            self._finish(
+                *[
+                    self._start(self._follow, steps, member.suffer)
+                    for steps, member in zip(self._plan.members, self._members, strict=True)
+                ],
+                self._start(self._follow, self._plan.parts, self._part),
+                self._start(self._follow, self._plan.hubspot, self._suffer),
+                self._start(self._follow, (self._plan.revocation,), self._revoke),
+            )
             self._over.set()
-            self._finish([writing])
+            self._finish(writing)
             self._until_quiet()
         finally:
             self._over.set()
             self._quiet.set()
-            wait([watching, writing])
-        self._finish([watching])
+            wait(self._started)  # or a member might be started that nobody stops
+        self._finish(watching)
         for member in self._members:
             member.stop()
         return self._judge()
 
-    def _finish(self, futures: list[Future[None]]) -> None:
+    def _start(self, do: Callable[Given, None], *given: Given.args, **named: Given.kwargs) -> Future[None]:
+        future = self._parts.threads.submit(do, *given, **named)
+        self._started.append(future)
+        return future
+
+    def _finish(self, *futures: Future[None]) -> None:
         """Wait for all; the first error ends the round."""
         for future in wait(futures, return_when="FIRST_EXCEPTION").done:
             future.result()
