@@ -78,7 +78,7 @@ def make(seed: int) -> Plan:
         parts=tuple(_shuffled(chance, _PART_STEPS, pause=(15.0, 35.0))),
         hubspot=tuple(_hubspot(chance)),
         account=account,
-        revocation=Step("token revoked", chance.uniform(25, 60), chance.uniform(4, 10)),
+        revocation=Step("token revoked", chance.uniform(25, 60), chance.uniform(8, 15)),
     )
 
 

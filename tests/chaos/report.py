@@ -29,7 +29,10 @@ class Report:
         rounds = list(self._rounds.values())
         said = [record for each in rounds for record in each.said]
         recoveries = [seconds for each in rounds for seconds in each.recoveries]
-        again = Counter(record["reason"] for record in said if record["event"] == "will be tried again")
+
+        def reasons(event: str) -> dict[str, int]:
+            found = Counter(record["reason"] for record in said if record["event"] == event)
+            return {"all": found.total(), **dict(found.most_common())}
 
         def total(name: str) -> int:
             values = (getattr(each.findings, name) for each in rounds)
@@ -43,7 +46,8 @@ class Report:
             "faults": dict(sorted(sum((each.faults for each in rounds), Counter[str]()).items())),
             "revokes_with_a_request_on_the_wire": revokes_on_the_wire(said),
             "requests": {"all": requests.total(), **{str(status or "cut"): n for status, n in requests.most_common()}},
-            "retries": {"all": again.total(), **dict(again.most_common())},
+            "retries": reasons("will be tried again"),
+            "refusals": reasons("refused"),
             **{field.name: total(field.name) for field in fields(Findings)},
             "recovery_seconds": {"median": round(median(recoveries), 1), "max": round(max(recoveries), 1)},
             "seconds_from_the_last_fault_to_lag_0": round(max(each.quiet_after for each in rounds), 1),

@@ -50,7 +50,7 @@ Given = ParamSpec("Given")
 
 QUOTA = 110  # requests of an account in ten seconds that HubSpot lets through
 SHARE = 35  # of each member
-QUIET_WITHIN = 420.0  # seconds from the last fault until the lag must be 0
+QUIET_WITHIN = 240.0  # seconds from the last fault until the lag must be 0
 _TICK = 0.05  # seconds between two writes to the log
 
 
