@@ -36,7 +36,8 @@ class Lag:
         # Of a consumer, for an AdminClient that is answered NOT_COORDINATOR crashes.
         self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
         self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        self._samples: list[Sample] = []
+        nothing = (0,) * PARTITIONS
+        self._samples = [Sample(monotonic(), nothing, nothing)]
         self._fault_ends: list[float] = []
         self._lock = Lock()
         self._diary = diary

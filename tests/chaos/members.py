@@ -48,6 +48,11 @@ class Member:
         assert self._service.process.ended is None, self._service.process.tail()
         self.pages.extend(self._service.get(path).text for path in ("/", "/metrics"))
 
+    def revokes_on_the_wire(self) -> int:
+        """Count the revokes that began with a request on the wire, of all its processes."""
+        said = (record for each in self.services for record in each.said("partitions revoked"))
+        return sum(record["were_on_the_wire"] > 0 for record in said)
+
     def suffer(self, step: Step, go_on: Pause) -> None:
         """Let a fault befall it; `go_on` waits for so many seconds. In the end the member is well again."""
         process = self._service.process

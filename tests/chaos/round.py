@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from threading import Event
 from typing import Any, ParamSpec
@@ -51,6 +52,10 @@ Given = ParamSpec("Given")
 QUOTA = 110  # requests of an account in ten seconds that HubSpot lets through
 SHARE = 35  # of each member
 QUIET_WITHIN = 240.0  # seconds from the last fault until the lag must be 0
+MOST_LAG = 20_000  # events; while more wait, none is written
+GO_ON_WITHIN = 15.0  # seconds for which a fault waits until something was committed after the one before
+REVOKES = 5  # with a request on the wire, at least
+MOST_REVOKES = 30  # tries
 _TICK = 0.05  # seconds between two writes to the log
 
 
@@ -133,13 +138,14 @@ class Round:
             self._finish(*[self._start(member.start) for member in self._members])
             self._finish(
                 *[
-                    self._start(self._follow, steps, member.suffer)
+                    self._start(self._follow, steps, self._befall(member))
                     for steps, member in zip(self._plan.members, self._members, strict=True)
                 ],
                 self._start(self._follow, self._plan.parts, self._part),
                 self._start(self._follow, self._plan.hubspot, self._suffer),
                 self._start(self._follow, (self._plan.revocation,), self._revoke),
             )
+            self._revoke_more()
             self._over.set()
             self._finish(writing)
             self._until_quiet()
@@ -181,6 +187,25 @@ class Round:
             do(step, self._over.wait)
             self._faults[step.kind] += 1
             self._lag.fault_ended(step.kind)
+
+    def _befall(self, member: Member) -> Callable[[Step, Pause], None]:
+        """Let faults befall a member, each once the group has gone on since: a slow machine gets there too."""
+
+        def suffer(step: Step, go_on: Pause) -> None:
+            before, deadline = sum(self._lag.newest.committed), time.monotonic() + GO_ON_WITHIN
+            while sum(self._lag.newest.committed) <= before and time.monotonic() < deadline:
+                go_on(_TICK)
+            member.suffer(step, go_on)
+
+        return suffer
+
+    def _revoke_more(self) -> None:
+        """Let a member leave and come back until enough revokes began with a request on the wire."""
+        for member in islice(cycle(self._members), MOST_REVOKES):
+            if sum(each.revokes_on_the_wire() for each in self._members) >= REVOKES:
+                return
+            step = Step("stopped", 0, 2)
+            self._follow((step,), self._befall(member))
 
     def _part(self, step: Step, go_on: Pause) -> None:
         with (self._parts.broker if step.kind == "broker away" else self._parts.registry).away():
@@ -231,14 +256,15 @@ class Round:
             {"bootstrap.servers": self._parts.broker.broker.bootstrap, "enable.idempotence": True, "log_level": 0}
         )
         messages = self._script.messages(self._plan.seed)
-        began, written = time.monotonic(), 0
+        written = 0
         while not self._over.wait(_TICK) or written < EVENTS:
-            due = EVENTS if self._over.is_set() else int((time.monotonic() - began) * EVENTS_PER_SECOND)
-            for message in (next(messages) for _ in range(min(due - written, 5000))):
+            # On a slow machine the group may be slower than this: it must not fall behind for ever.
+            due = int(_TICK * EVENTS_PER_SECOND) if self._lag.newest.lag < MOST_LAG or self._over.is_set() else 0
+            for message in islice(messages, due):
                 producer.produce(
                     self._world.changes, message.value, message.key, message.partition, on_delivery=delivered
                 )
-                written += 1
+            written += due
             producer.poll(0)
         assert producer.flush(QUIET_WITHIN) == 0
         assert not problems, problems[0]
