@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/.run-installed
 DEV    := $(VENV)/.dev-installed
 
-.PHONY: demo test test-unit lint format lock wheel clean help
+.PHONY: demo test test-unit chaos lint format lock wheel clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,7 +18,10 @@ test: $(DEV)  ## every test, on a real Kafka broker and a real Schema Registry
 	$(BIN)/pytest
 
 test-unit: $(DEV)  ## the tests that start no process and open no socket, with fewer examples: under 20 s
-	$(BIN)/pytest -m "not process" --ignore tests/real --hypothesis-profile quick
+	$(BIN)/pytest -m "not process" --ignore tests/real --ignore tests/chaos --hypothesis-profile quick
+
+chaos: $(DEV)  ## SECONDS=600: rounds of chaos on real parts, each with a fresh seed; SEED=4 repeats one
+	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV)  ## ruff (all rules) and mypy (strict)
 	$(BIN)/ruff check .

@@ -149,6 +149,10 @@ class Delivery:
                 return True
         return False
 
+    def flying(self, assignments: Collection[Assignment]) -> int:
+        """Count the requests on the wire that carry anything of these assignments."""
+        return sum(lane.list.flies(assignments) for lane in self.lanes.values())
+
     def forget(self, assignment: Assignment) -> None:
         """Drop all that waits of an assignment, and let nothing of it leave any more."""
         for lane in self.lanes.values():

@@ -256,6 +256,10 @@ class ListSync:
             for each in assignments
         )
 
+    def flies(self, assignments: Iterable[Assignment]) -> bool:
+        """Tell whether the request on the wire carries anything of these assignments."""
+        return self._flight is not None and not self._flight.assignments.isdisjoint(assignments)
+
     def forget(self, assignment: Assignment) -> None:
         """Drop all that waits of one assignment. What is on the wire stays there."""
         self._window.forget(assignment)

@@ -167,10 +167,13 @@ class Loop:
         """Send what is due and holds changes of these partitions, wait, commit, and forget the rest."""
         self._metrics.rebalances("revoked")
         ours = [partition for key in partitions if (partition := self._partitions.get(key)) is not None]
+        flying = self._delivery.flying([partition.assignment for partition in ours])
         if self.state is not State.STOPPED and ours:
             self._hand_over(ours)
         self._forget(partitions)
-        _log.info("partitions revoked", partitions=_names(partitions), total=len(self._partitions))
+        _log.info(
+            "partitions revoked", partitions=_names(partitions), total=len(self._partitions), were_on_the_wire=flying
+        )
 
     def lost(self, partitions: Collection[TopicPartition]) -> None:
         """Forget these partitions and commit nothing: others may have them already."""

@@ -38,6 +38,7 @@ _COMMON = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
 }
 """Properties of one node with both roles, apart from where it listens."""
 
@@ -59,11 +60,14 @@ class JavaBroker:
     """Context manager: the broker that Maven brings, with its data in `folder`.
 
     Who comes without a name may do all; others what the topic's access control lists say, and all where it has none.
+    It has as many more SASL_SSL listeners as there are `ways`: each is the port of a proxy, which clients are told, and
+    the proxy's target.
     """
 
-    def __init__(self, folder: Path, authority: Authority) -> None:
+    def __init__(self, folder: Path, authority: Authority, *, ways: int = 0) -> None:
         port, secure_port, controller_port = free_port(), free_port(), free_port()
         self.broker = Broker(f"127.0.0.1:{port}", f"127.0.0.1:{secure_port}")
+        self.ways = tuple((free_port(), free_port()) for _ in range(ways))
         self._folder = folder
         self._file = folder / "server.properties"
         self._stack = ExitStack()
@@ -100,17 +104,27 @@ class JavaBroker:
 
     def _write_properties(self, controller_port: int, authority: Authority) -> None:
         plain, secure = self.broker.bootstrap, self.broker.sasl_ssl
-        listeners = f"PLAINTEXT://{plain},SASL_SSL://{secure},CONTROLLER://127.0.0.1:{controller_port}"
+        usual = f"PLAINTEXT://{plain},SASL_SSL://{secure},CONTROLLER://127.0.0.1:{controller_port}"
+        names = ["SASL_SSL", *(f"WAY{number}" for number in range(len(self.ways)))]
+        told, listening = (
+            "".join(f",WAY{number}://127.0.0.1:{way[end]}" for number, way in enumerate(self.ways)) for end in (0, 1)
+        )
         properties = {
             **_COMMON,
+            "listener.security.protocol.map": ",".join(
+                (_COMMON["listener.security.protocol.map"], *(f"{name}:SASL_SSL" for name in names[1:]))
+            ),
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
-            "listeners": listeners,
-            "advertised.listeners": listeners,
+            "listeners": usual + listening,
+            "advertised.listeners": usual + told,
             "log.dirs": str(self._folder / "data"),
             "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": (
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            ),
+            **{
+                f"listener.name.{name.lower()}.scram-sha-512.sasl.jaas.config": (
+                    "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+                )
+                for name in names
+            },
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(authority.server_file),
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",

@@ -1,10 +1,11 @@
-"""A TCP proxy between the service and what it talks to: closed for a while, with TLS, or holding answers back."""
+"""A TCP proxy between the service and what it talks to: closed or silent for a while, with TLS, or holding back."""
 
 import asyncio
 import ssl
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +16,7 @@ class Proxy:
     """Context manager: passes connections at `port` on to `target`, a port of 127.0.0.1.
 
     While it is not entered nobody listens at `port`. With `tls` it serves TLS and speaks plainly to the target. Between
-    `hold` and `let_go` whatever answers a PUT request waits here.
+    `hold` and `let_go` whatever answers a PUT request waits here, while it is `silent` everything does.
     """
 
     def __init__(self, target: int, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -25,6 +26,7 @@ class Proxy:
         self._loop: asyncio.AbstractEventLoop
         self._stopping: asyncio.Event
         self._free: asyncio.Event
+        self._flowing: asyncio.Event
         self._thread: threading.Thread
 
     @property
@@ -39,6 +41,24 @@ class Proxy:
     def let_go(self) -> None:
         """Pass on what was held back, and all that follows."""
         self._loop.call_soon_threadsafe(self._free.set)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Pass nothing on in either way, though connections are taken; at the end pass on all that was sent."""
+        self._loop.call_soon_threadsafe(self._flowing.clear)
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(self._flowing.set)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """End all connections and listen no more; at the end listen again."""
+        self.__exit__(None, None, None)
+        try:
+            yield
+        finally:
+            self.__enter__()
 
     def __enter__(self) -> Self:
         started: Future[None] = Future()
@@ -55,8 +75,9 @@ class Proxy:
 
     async def _run(self, started: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._stopping, self._free = asyncio.Event(), asyncio.Event()
+        self._stopping, self._free, self._flowing = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._free.set()
+        self._flowing.set()
         try:
             server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, ssl=self._tls)
         except OSError as error:
@@ -69,20 +90,19 @@ class Proxy:
         # What is still connected ends with the loop: asyncio.run cancels it.
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.CancelledError):
+        with suppress(OSError, asyncio.CancelledError), aborting(writer):
             there, to_there = await asyncio.open_connection("127.0.0.1", self._target)
             put = asyncio.Event()
-            ways = [
-                asyncio.create_task(self._pass_on(reader, to_there, note_put=put)),
-                asyncio.create_task(self._pass_on(there, writer, wait_after=put)),
-            ]
-            try:
-                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for way in ways:
-                    way.cancel()
-                for each in (writer, to_there):
-                    each.transport.abort()
+            with aborting(to_there):
+                ways = [
+                    asyncio.create_task(self._pass_on(reader, to_there, note_put=put)),
+                    asyncio.create_task(self._pass_on(there, writer, wait_after=put)),
+                ]
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for way in ways:
+                        way.cancel()
 
     async def _pass_on(
         self,
@@ -99,5 +119,15 @@ class Proxy:
                 if wait_after is not None and wait_after.is_set():
                     await self._free.wait()
                     wait_after.clear()
+                await self._flowing.wait()
                 writer.write(piece)
                 await writer.drain()
+
+
+@contextmanager
+def aborting(writer: asyncio.StreamWriter) -> Iterator[None]:
+    """End the connection when the context is left."""
+    try:
+        yield
+    finally:
+        writer.transport.abort()

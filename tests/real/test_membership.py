@@ -82,6 +82,7 @@ def test_a_partition_is_handed_over_with_a_request_on_the_wire(here: World) -> N
 
     assert here.members() == {*range(6, 11), *range(16, 21)}
     ((moved, at),) = revoked_at(first).items()
+    assert [each["were_on_the_wire"] for each in first.said("partitions revoked")] == [1]
     assert all(sent <= at for partition, sent in sent_by(here, "first") if partition == moved)
     assert {partition for partition, _ in sent_by(here, "second")} == {moved}
     assert len(sent_by(here, "second")) == 5
