@@ -1,12 +1,13 @@
 # Everything a developer types. `make demo` and `make test` install what they need into .venv.
 
 PYTHON ?= python3.11
+SECONDS ?= 600
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.run-installed
 DEV    := $(VENV)/.dev-installed
 
-.PHONY: demo test test-unit lint format lock wheel clean help
+.PHONY: demo test test-unit soak lint format lock wheel clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +20,9 @@ test: $(DEV)  ## every test, on a real Kafka broker and a real Schema Registry
 
 test-unit: $(DEV)  ## the tests that start no process and open no socket, with fewer examples: under 20 s
 	$(BIN)/pytest -m "not process" --ignore tests/real --hypothesis-profile quick
+
+soak: $(DEV)  ## random simulations from a fresh seed for SECONDS=600, until one fails
+	$(BIN)/python -m tests.simulation --seconds $(SECONDS)
 
 lint: $(DEV)  ## ruff (all rules) and mypy (strict)
 	$(BIN)/ruff check .

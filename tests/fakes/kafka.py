@@ -111,14 +111,14 @@ class MemorySource:
         """Take partitions away: the group has thrown the member out."""
         keys = [TopicPartition(TOPIC, number) for number in numbers]
         for key in keys:
-            self._broker.owners.pop(key, None)
+            self._disown(key)
         self._rebalances.append(lambda: self._gone(keys, self._listener.lost))
 
     def cast_out(self) -> None:
         """Let its session end unheard: it owns nothing any more, and what it was to hear is void. See `lose`."""
         self._rebalances.clear()
-        for key in [key for key, owner in self._broker.owners.items() if owner is self]:
-            del self._broker.owners[key]
+        for key in self._positions:
+            self._disown(key)
 
     def poll(self, timeout: float) -> Sequence[Message]:
         """Hear the news, then read."""
@@ -194,8 +194,11 @@ class MemorySource:
             self._positions.pop(key, None)
             self._unknown.discard(key)
             self.paused.discard(key)
-            if self._broker.owners.get(key) is self:
-                del self._broker.owners[key]
+            self._disown(key)
+
+    def _disown(self, key: TopicPartition) -> None:
+        if self._broker.owners.get(key) is self:
+            del self._broker.owners[key]
 
     def _read(self, key: TopicPartition, most: int) -> list[Message]:
         position = self._positions[key]
@@ -251,8 +254,18 @@ class MemorySink:
             return
         waiting, self._unacknowledged = self._unacknowledged, []
         for record, done in waiting:
-            if isinstance(record, Result):
-                self.results.append(record)
-            else:
-                self.dead_letters.append(record)
+            self.keep(record)
             done()
+
+    def keep(self, record: Result | DeadLetter) -> None:
+        """Put a record into its topic."""
+        if isinstance(record, Result):
+            self.results.append(record)
+        else:
+            self.dead_letters.append(record)
+
+    def crash(self, *, written: bool) -> None:
+        """End without a word: nobody hears of what is not acknowledged, `written` or not."""
+        waiting, self._unacknowledged = self._unacknowledged, []
+        for record, _ in waiting if written else ():
+            self.keep(record)
