@@ -89,7 +89,9 @@ class Member:
 class World:
     """A portal, a broker, a registry and a clock."""
 
-    def __init__(self, settings: Settings, broker: MemoryBroker | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, settings: Settings, broker: MemoryBroker | None = None, portal: Callable[..., Portal] = Portal
+    ) -> None:
         self.settings = settings
         self.clock = ScriptedClock()
         self.broker = broker or MemoryBroker()
@@ -109,7 +111,7 @@ class World:
             number = connector.list_id
             self.accounts[connector.account].add_list(ContactList(number, f"List {number - FIRST_LIST}"))
         self.account = next(iter(self.accounts.values()))
-        self.portal = Portal(self.accounts.values(), seed=seed)
+        self.portal = portal(self.accounts.values())
 
     def member(self, *partitions: int) -> Member:
         """Start a process; without numbers it gets every partition."""

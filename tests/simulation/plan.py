@@ -36,6 +36,7 @@ class Setup:
     requests_per_10s: int = 100
     messages: int = 100  # in one poll, at most
     shutdown: str = "8s"
+    give_up_after: str = "30m"
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,15 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class Delete:
+    """Delete a list in HubSpot."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Heal:
-    """End all faults."""
+    """End all faults, and restore what was deleted."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,23 @@ class Jump:
     seconds: float
 
 
-Step = Pass | Tell | Odd | Hit | Heal | Join | Stop | Crash | Freeze | Move | Withhold | RefuseCommits | Dawdle | Jump
+Step = (
+    Pass
+    | Tell
+    | Odd
+    | Hit
+    | Delete
+    | Heal
+    | Join
+    | Stop
+    | Crash
+    | Freeze
+    | Move
+    | Withhold
+    | RefuseCommits
+    | Dawdle
+    | Jump
+)
 
 
 @dataclass(frozen=True)
@@ -175,6 +199,8 @@ SETUPS = (
     Setup(sources=(0, 1, 2), requests_per_10s=4, partitions=4, members=2, max_contacts=3),
     Setup(sources=(0, 1, 0, 1), accounts=2, requests_per_10s=8, members=3, partitions=4, max_contacts=2),
     Setup(sources=(0, 1, 2, 3), requests_per_10s=5, max_age="500ms", members=1),
+    Setup(sources=(0, 1, 0, 1), requests_per_10s=4, max_age="500ms", max_contacts=1, members=2),
+    Setup(sources=(0, 1), members=2, max_contacts=2, give_up_after="40s", shutdown="1s"),
     Setup(sources=(0, 0), max_age="5s", max_contacts=4, members=2, messages=1),
 )
 
@@ -206,13 +232,14 @@ def _odd(chance: Random, setup: Setup) -> Step:
 
 _SECONDS: dict[str, Sequence[float]] = {
     "slow": (0.5, 3.0, 9.0, 15.0),
-    "late": (0.5, 2.0, 5.0, 10.0, SETTLE - 1),
+    "late": (0.5, 4.0, 8.0, 12.0, SETTLE - 1),
     "rate_limited": (0.0, 1.0, 1.0, 3.0),
     "daily_limit": (0.0, 20.0),
     "migrating": (0.0, 20.0),
 }
 _LATE = ("request_timeout", "bad_gateway", "gateway_timeout")
-_FAULTS = (*KINDS, "slow", "slow", "late", "late", "late", "rate_limited", "unavailable", "cut_after", "cut_before")
+_OFTEN = ("slow", "slow", "late", "late", "late", "late", "rate_limited", "rate_limited", "unavailable", "cut_after")
+_FAULTS = (*KINDS, *_OFTEN)
 
 
 def _hit(chance: Random, setup: Setup) -> Step:
@@ -227,7 +254,7 @@ def _hit(chance: Random, setup: Setup) -> Step:
             method=None if KINDS[name].on_token else chance.choice(("PUT", "PUT", None)),
             times=chance.choice((1, 1, 1, 2, 5, None)),
             share=chance.choice((1.0, 1.0, 0.5)),
-            applied_after=chance.choice((0.5, 3.0, 8.0, SETTLE - 1)) if late else None,
+            applied_after=chance.choice((0.5, 4.0, 8.0, 12.0, SETTLE - 1)) if late else None,
         )
     )
 
@@ -257,6 +284,7 @@ _USUAL: tuple[tuple[_Maker, float], ...] = ((_tell, 10), (_pass, 10))
 _RARE: tuple[tuple[_Maker, float], ...] = (
     (_odd, 1),
     (_hit, 5),
+    (lambda chance, setup: Delete(chance.randrange(len(setup.sources))), 0.3),
     (lambda _chance, _setup: Heal(), 1),
     (lambda _chance, _setup: Join(), 1),
     (lambda chance, _setup: Stop(chance.randrange(4), chance.random() < 0.3), 1),

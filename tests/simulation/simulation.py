@@ -5,11 +5,14 @@ on, and every member turns once. A member that waits within a callback lets all 
 """
 
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 
 from consumer.changes import Action, TopicPartition
 from consumer.loop import State
 from consumer.settings import Settings
+from consumer.simulator.accounts import ContactList
+from consumer.simulator.calls import Quirks
+from consumer.simulator.portal import Portal
 from tests.fakes.group import Group
 from tests.fakes.kafka import TOPIC, MemoryBroker, MemorySource
 from tests.fakes.service import FIRST_LIST, World, make_settings
@@ -19,6 +22,7 @@ from tests.simulation.plan import (
     SETTLE,
     Crash,
     Dawdle,
+    Delete,
     Freeze,
     Heal,
     Hit,
@@ -39,6 +43,8 @@ from tests.simulation.truth import Broken, Told, Truth
 
 SHORTEST, LONGEST = 0.05, 5.0  # seconds of a piece of time
 MOST_MEMBERS = 4
+CONTACTS = range(1, 5)  # exist in HubSpot; plans tell of contact 5 as well
+TOKEN_LIFE = 120  # seconds of an access token
 ALL_IN = 6_000.0  # seconds, after everything was healed, until all must be committed
 
 
@@ -49,8 +55,11 @@ class _Broker(MemoryBroker):
 
     def commit(self, member: MemorySource, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, str]:
         """Take what is the member's own."""
+        before = dict(self.committed)
         errors = super().commit(member, offsets)
         for key, offset in offsets.items():
+            if offset < before.get(key, 0) and key not in errors:
+                raise Broken("commits go forward", f"{offset} of partition {key.partition}, after {before[key]}")
             if key not in errors:
                 self.truth.check_commit(key.partition, offset)
         return errors
@@ -61,10 +70,13 @@ class Simulation:
 
     def __init__(self, plan: Plan) -> None:
         setup = plan.setup
-        self.truth = Truth(setup.partitions)
+        self.truth = Truth(setup.partitions, CONTACTS)
         broker = _Broker(setup.partitions)
         broker.truth = self.truth
-        self.world = World(_settings(setup), broker, plan.seed)
+        portal = partial(Portal, seed=plan.seed, quirks=Quirks(expires_in=TOKEN_LIFE))
+        self.world = World(_settings(setup), broker, portal)
+        for account in self.world.accounts.values():
+            account.contacts = CONTACTS
         self._setup = setup
         self._group = Group(broker)
         self._actors: list[Actor] = []
@@ -232,8 +244,10 @@ class Simulation:
                 self._tell_odd(step)
             case Hit(fault):
                 self.world.portal.inject(fault)
+            case Delete(number):
+                self._list(number).deleted_at = self._now
             case Heal():
-                self.world.portal.heal_all()
+                self._mend()
             case Join() if len(self._actors) < MOST_MEMBERS:
                 self._join()
             case Withhold(what, on):
@@ -285,9 +299,18 @@ class Simulation:
             case "invalid":
                 self.world.tell("ENTER", "bob@example.com", partition=step.partition)
 
+    def _list(self, number: int) -> ContactList:
+        list_id = FIRST_LIST + number
+        return next(each.lists[list_id] for each in self.world.accounts.values() if list_id in each.lists)
+
+    def _mend(self) -> None:
+        self.world.portal.heal_all()
+        for number in range(len(self._setup.sources)):
+            self._list(number).deleted_at = None
+
     def _heal(self) -> None:
         """Let all be well from now on."""
-        self.world.portal.heal_all()
+        self._mend()
         self._withheld.clear()
         self._latency = 0.0
         for actor in self._actors:
@@ -325,6 +348,6 @@ def _settings(setup: Setup) -> Settings:
         hubspot={"timeout": "10s", "settle": f"{SETTLE:.0f}s"},
         accounts={name: {"requests_per_10s": setup.requests_per_10s} for name in accounts},
         connectors={f"c{number}": {"source": f"audience:{source}"} for number, source in enumerate(setup.sources)},
-        retry={"give_up_after": "30m"},
+        retry={"give_up_after": setup.give_up_after},
         shutdown={"timeout": setup.shutdown},
     )

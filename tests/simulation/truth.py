@@ -29,7 +29,8 @@ class Told:
 class Truth:
     """Knows the log from whoever writes it, and what came of it from the records that Kafka has acknowledged."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self, partitions: int, contacts: range) -> None:
+        self._contacts = contacts  # those that exist in HubSpot
         self._log: list[list[Told]] = [[] for _ in range(partitions)]
         self._history: dict[Key, list[tuple[int, Action]]] = {}
         self._ended: dict[Key, int] = {}
@@ -108,7 +109,8 @@ class Truth:
             if each != list_id:
                 continue
             spared = self._last_end_is_letter.get((each, contact)) and self._ended[each, contact] == history[-1][0]
-            if contact in present if spared else history[-1][1] is Action.ADD:
+            wanted_there = history[-1][1] is Action.ADD and contact in self._contacts
+            if contact in present if spared else wanted_there:
                 wanted.add(contact)
         return frozenset(wanted)
 
