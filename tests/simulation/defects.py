@@ -199,9 +199,7 @@ def _believes_that_every_commit_was_taken() -> Any:  # noqa: ANN401 - as above
         del errors
         self._committing = False
         for key, offset in offsets.items():
-            partition = self._partitions.get(key)
-            if partition is not None:
-                partition.committed = offset
+            self._partitions.committed(key, offset)
 
     return _swapped(Loop, committed=committed)
 
@@ -248,25 +246,25 @@ def _lets_go_of_a_batch_with_its_first_request() -> Any:  # noqa: ANN401 - as ab
 DEFECTS: dict[str, tuple[Defect, int]] = {
     defect.__name__.strip("_").replace("_", " "): (defect, seed)
     for defect, seed in (
-        (_commits_before_the_dead_letter_is_acknowledged, 0),
-        (_commits_before_the_result_is_acknowledged, 0),
-        (_commits_the_newest_offset_of_a_batch, 0),
-        (_resends_the_frozen_batch, 0),
-        (_ignores_the_epoch, 0),
-        (_drops_a_window_on_revoke_and_commits, 0),
-        (_sends_two_requests_on_one_list, 0),
-        (_does_not_confirm_late_effects, 0),
-        (_does_not_inherit_late_effects, 0),
-        (_forgets_what_is_contested_when_a_doubt_ends, 0),
-        (_flushes_before_it_has_caught_up, 0),
-        (_resets_the_bucket_on_429, 0),
-        (_folds_back_without_the_first_offset, 0),
-        (_sends_after_its_session, 0),
-        (_sends_after_the_revoke, 0),
-        (_believes_that_every_commit_was_taken, 0),
+        (_commits_before_the_dead_letter_is_acknowledged, 8),
+        (_commits_before_the_result_is_acknowledged, 9),
+        (_commits_the_newest_offset_of_a_batch, 3),
+        (_resends_the_frozen_batch, 56),
+        (_ignores_the_epoch, 38),
+        (_drops_a_window_on_revoke_and_commits, 11),
+        (_sends_two_requests_on_one_list, 1),
+        (_does_not_confirm_late_effects, 20),
+        (_does_not_inherit_late_effects, 72),
+        (_forgets_what_is_contested_when_a_doubt_ends, 20),
+        (_flushes_before_it_has_caught_up, 15),
+        (_resets_the_bucket_on_429, 11),
+        (_folds_back_without_the_first_offset, 4),
+        (_sends_after_its_session, 336),
+        (_sends_after_the_revoke, 83),
+        (_believes_that_every_commit_was_taken, 5),
         (_keeps_the_first_intent, 0),
-        (_forgets_the_unsent_rest_of_a_batch, 0),
-        (_holds_nothing_for_an_invalid_id, 0),
+        (_forgets_the_unsent_rest_of_a_batch, 63),
+        (_holds_nothing_for_an_invalid_id, 13),
         (_lets_go_of_a_batch_with_its_first_request, 0),
     )
 }

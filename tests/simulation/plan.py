@@ -8,7 +8,7 @@ from typing import Literal
 from consumer.simulator.faults import KINDS, Fault
 
 Random = random.Random
-SETTLE = 20.0  # seconds; what takes effect late does so within them
+SETTLE = 60.0  # seconds; what takes effect late does so within them
 SESSION_TIMEOUT = 30.0
 
 Seam = Literal["commit", "committed", "send", "serve", "submit", "take"]
@@ -205,6 +205,9 @@ SETUPS = (
 )
 
 
+_Maker = Callable[[Random, Setup], Step]
+
+
 def make_plan(seed: int) -> Plan:
     """Make the plan of a seed. It likes some kinds of steps, leaves others out, and has few contacts."""
     chance = random.Random(seed)  # noqa: S311 - plans must repeat themselves, secrets are not made here
@@ -214,8 +217,27 @@ def make_plan(seed: int) -> Plan:
     makers = [make for make, _ in (*_USUAL, *likes)]
     weights = [weight for _, weight in (*_USUAL, *likes)]
     made = [chance.choices(makers, weights)[0](chance, setup) for _ in range(chance.randint(15, 60))]
+    if chance.random() < 0.5:
+        where = chance.randrange(len(made))
+        made[where:where] = _change_of_mind(chance, setup)
     steps = (replace(step, contact=1 + step.contact % contacts) if isinstance(step, Tell) else step for step in made)
     return Plan(seed, setup, tuple(steps))
+
+
+def _change_of_mind(chance: Random, setup: Setup) -> list[Step]:
+    """Let a contact leave again right after a request that takes effect late; its member may be gone by then."""
+    source, contact, enters = chance.choice(setup.sources), chance.randint(1, 5), chance.random() < 0.5
+    late = Fault("late", seconds=chance.choice((4.0, 8.0, 12.0, 40.0, SETTLE - 1)), method="PUT", times=1)
+    rebalance: tuple[_Maker, ...] = (_crash, _freeze, _move, _stop)
+    between = [chance.choice(rebalance)(chance, setup)] if chance.random() < 0.5 else []
+    return [
+        Hit(late),
+        Tell(source, contact, enters),
+        Pass(chance.choice((0.6, 3.0, 6.0))),
+        *between,
+        Tell(source, contact, not enters),
+        Pass(chance.choice((3.0, 6.0))),
+    ]
 
 
 def _tell(chance: Random, setup: Setup) -> Step:
@@ -232,7 +254,7 @@ def _odd(chance: Random, setup: Setup) -> Step:
 
 _SECONDS: dict[str, Sequence[float]] = {
     "slow": (0.5, 3.0, 9.0, 15.0),
-    "late": (0.5, 4.0, 8.0, 12.0, SETTLE - 1),
+    "late": (0.5, 4.0, 8.0, 12.0, 40.0, SETTLE - 1),
     "rate_limited": (0.0, 1.0, 1.0, 3.0),
     "daily_limit": (0.0, 20.0),
     "migrating": (0.0, 20.0),
@@ -254,9 +276,17 @@ def _hit(chance: Random, setup: Setup) -> Step:
             method=None if KINDS[name].on_token else chance.choice(("PUT", "PUT", None)),
             times=chance.choice((1, 1, 1, 2, 5, None)),
             share=chance.choice((1.0, 1.0, 0.5)),
-            applied_after=chance.choice((0.5, 4.0, 8.0, 12.0, SETTLE - 1)) if late else None,
+            applied_after=chance.choice((0.5, 4.0, 8.0, 12.0, 40.0, SETTLE - 1)) if late else None,
         )
     )
+
+
+def _stop(chance: Random, _setup: Setup) -> Step:
+    return Stop(chance.randrange(4), chance.random() < 0.3)
+
+
+def _move(chance: Random, setup: Setup) -> Step:
+    return Move(chance.randrange(setup.partitions), chance.randrange(4))
 
 
 def _crash(chance: Random, _setup: Setup) -> Step:
@@ -278,8 +308,6 @@ def _refuse_commits(chance: Random, _setup: Setup) -> Step:
     return RefuseCommits(chance.randrange(4), tuple(chance.choices(errors, k=chance.randint(1, 3))))
 
 
-_Maker = Callable[[Random, Setup], Step]
-
 _USUAL: tuple[tuple[_Maker, float], ...] = ((_tell, 10), (_pass, 10))
 _RARE: tuple[tuple[_Maker, float], ...] = (
     (_odd, 1),
@@ -287,10 +315,10 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (lambda chance, setup: Delete(chance.randrange(len(setup.sources))), 0.3),
     (lambda _chance, _setup: Heal(), 1),
     (lambda _chance, _setup: Join(), 1),
-    (lambda chance, _setup: Stop(chance.randrange(4), chance.random() < 0.3), 1),
+    (_stop, 1),
     (_crash, 2),
     (_freeze, 1),
-    (lambda chance, setup: Move(chance.randrange(setup.partitions), chance.randrange(4)), 2),
+    (_move, 2),
     (_withhold, 2),
     (_refuse_commits, 1),
     (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 1),
