@@ -62,6 +62,8 @@ class Actor(Member):
         self.frozen_at = self.awake_at = float("-inf")
         self.cast_out = False
         self.notice = 0.0
+        self.assigned_at: dict[TopicPartition, int] = {}  # the tick of each partition's latest assignment
+        self.handled: dict[str, list[Handled]] = {}  # what HubSpot saw of each request, by its id
         self.polled = 0
         self.outcomes: Counter[str] = Counter()
         self.refused = 0
@@ -93,12 +95,11 @@ class Actor(Member):
 
     def owns_since(self, key: TopicPartition) -> int:
         """Give the tick since which a partition is this member's; Broken if it is not."""
-        source = self.source
-        if not isinstance(source, WatchedSource) or key not in source.owned:
+        if key not in self.source.owned:
             raise Broken("no request after the revoke", f"{self} has given {key.partition} up")
-        if self.world.broker.owners.get(key) is not source:
+        if self.world.broker.owners.get(key) is not self.source:
             raise Broken("no request after the session", f"{self} was thrown out of {key.partition}")
-        return source.assigned_at[key]
+        return self.assigned_at[key]
 
     def check_sums(self) -> None:
         """Hold the metrics against what went through the seams."""
@@ -132,7 +133,6 @@ class WatchedWorkers(ScriptedWorkers):
         self._submitted: dict[str, tuple[int, float, bool]] = {}
         self._out: dict[int, str] = {}  # the request on the wire of each list
         self._starts: dict[str, list[float]] = {}  # when each HTTP request of an account was allowed to start
-        self.handled: dict[str, list[Handled]] = {}  # what HubSpot saw of each request
 
     def submit(self, request: Request, permit: Permit) -> None:
         """Take a request."""
@@ -157,7 +157,9 @@ class WatchedWorkers(ScriptedWorkers):
             self._actor.busy += 1
             del self._out[answer.request.list_id]
             self._actor.statuses.update(answer.statuses)
-            seen = [str(each.status) for each in self.handled[answer.request.request_id] if each.list_id is not None]
+            seen = [
+                str(each.status) for each in self._actor.handled[answer.request.request_id] if each.list_id is not None
+            ]
             if len(seen) != len(answer.statuses):
                 raise Broken("sums agree", f"{self._actor}: HubSpot saw {seen}, {answer.statuses} was told")
         return answers
@@ -167,7 +169,7 @@ class WatchedWorkers(ScriptedWorkers):
         before = len(log)
         super()._perform(request, permit)
         seen = log[before:]
-        self.handled[request.request_id] = seen
+        self._actor.handled[request.request_id] = seen
         tick, at, refresh = self._submitted[request.request_id]
         for each in seen:
             if refresh or each.list_id is not None:  # nobody foresees a token that HubSpot calls expired too early
@@ -233,10 +235,8 @@ class WatchedSink(MemorySink):
         self._actor.simulation.truth.record(record)
 
     def _check(self, result: Result) -> None:
-        workers = self._actor.workers
-        if not isinstance(workers, WatchedWorkers):
-            raise TypeError("an actor's workers are watched")
-        applied = [each for each in workers.handled[result.request_id] if each.method == "PUT" and each.status == 200]
+        seen = self._actor.handled[result.request_id]
+        applied = [each for each in seen if each.method == "PUT" and each.status == 200]
         asked = {Action.ADD: applied[-1].adds, Action.REMOVE: applied[-1].removes} if applied else {}
         for each in result.contacts:
             if each.contact not in asked.get(each.change.action, ()):
@@ -249,7 +249,6 @@ class WatchedSource(MemorySource):
     def __init__(self, actor: Actor, listener: Listener) -> None:
         super().__init__(actor.simulation.world.broker, _Standing(), listener)
         self._actor = actor
-        self.assigned_at: dict[TopicPartition, int] = {}
 
     def poll(self, timeout: float) -> Sequence[Message]:
         """Hear the news, then read."""
@@ -268,5 +267,5 @@ class WatchedSource(MemorySource):
 
     def _assigned(self, keys: list[TopicPartition]) -> None:
         tick = self._actor.simulation.tick()
-        self.assigned_at.update(dict.fromkeys(keys, tick))
+        self._actor.assigned_at.update(dict.fromkeys(keys, tick))
         super()._assigned(keys)

@@ -7,7 +7,7 @@ from tests.simulation.plan import make_plan
 from tests.simulation.seeds import explain, first_failure, play, quiet
 from tests.simulation.shrink import failure, kind, shrink
 
-FEW = 20
+FEW = 10
 SEEDS = 1_000
 
 
