@@ -1,12 +1,13 @@
 # Everything a developer types. `make demo` and `make test` install what they need into .venv.
 
 PYTHON ?= python3.11
+SECONDS ?= 600
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.run-installed
 DEV    := $(VENV)/.dev-installed
 
-.PHONY: demo test test-unit chaos lint format lock wheel clean help
+.PHONY: demo test test-unit soak chaos lint format lock wheel clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +23,9 @@ test-unit: $(DEV)  ## the tests that start no process and open no socket, with f
 
 chaos: $(DEV)  ## SECONDS=600: rounds of chaos on real parts, each with a fresh seed; SEED=4 repeats one
 	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+soak: $(DEV)  ## random simulations from a fresh seed for SECONDS=600, until one fails
+	$(BIN)/python -m tests.simulation --seconds $(SECONDS)
 
 lint: $(DEV)  ## ruff (all rules) and mypy (strict)
 	$(BIN)/ruff check .

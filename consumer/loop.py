@@ -186,9 +186,7 @@ class Loop:
         """Learn what came of a commit; what was not taken is asked again later."""
         self._committing = False
         for key, offset in offsets.items():
-            partition = self._partitions.get(key)
-            if partition is not None:
-                partition.committed = offset
+            self._partitions.committed(key, offset)
         for key in errors:
             partition = self._partitions.get(key)
             if partition is not None:

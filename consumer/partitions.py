@@ -1,7 +1,8 @@
 """The partitions that are ours: their epochs, whether we have caught up, and what is committable. Pure.
 
 On assignment the end of each partition is noted. Until all below it has been read the partition is *catching up*: what
-is read again after a crash first collapses to the newest intents, and only then is anything sent.
+is read again after a crash first collapses to the newest intents, and only then is anything sent. Nor is anything sent
+before the group has a committed offset: so where it has none, no previous owner had anything on the wire.
 """
 
 from collections import deque
@@ -24,6 +25,7 @@ class Partition:
     asked: int | None = None  # what the latest commit asked for
     end: int | None = None  # noted at the assignment
     inherits: bool = True  # the previous owner may have had changes below `end` on the wire
+    caught_up: bool = False
     stuck: bool = False  # its next offset is out of range
     held: deque[Message] = field(default_factory=deque)
     hold: Hold | None = None
@@ -65,19 +67,20 @@ class Partitions:
         """Take note of the offsets that were found at the assignment."""
         partition = self._ours.get(key)
         if partition is not None:
-            partition.committed = committed
+            if committed is not None:  # or else a commit of ours may have been faster
+                self.committed(key, committed)
             partition.end = end
             partition.inherits = committed is not None
             behind = partition.next_offset if partition.next_offset is not None else committed
             if end == 0 or (behind is not None and behind >= end):
-                self.catching_up.discard(partition.assignment)
+                self._caught_up(partition)
 
     def processed(self, partition: Partition, offset: int) -> None:
         """All that the message at `offset` started is held by now."""
         partition.next_offset = offset + 1
         self.offsets.processed(partition.assignment, offset)
         if partition.end is not None and partition.next_offset >= partition.end:
-            self.catching_up.discard(partition.assignment)
+            self._caught_up(partition)
 
     def end_reached(self, key: TopicPartition) -> None:
         """All that the partition holds has been read, though its last offsets may bear no message."""
@@ -87,7 +90,15 @@ class Partitions:
         if partition.held:
             partition.end = (partition.held[-1].offset() or 0) + 1
         else:
-            self.catching_up.discard(partition.assignment)
+            self._caught_up(partition)
+
+    def committed(self, key: TopicPartition, offset: int) -> None:
+        """Take note of what the broker has."""
+        partition = self._ours.get(key)
+        if partition is not None:
+            partition.committed = offset
+            if partition.caught_up:
+                self.catching_up.discard(partition.assignment)
 
     def revoke(self, keys: Collection[TopicPartition]) -> list[Partition]:
         """Forget these; give those that were ours."""
@@ -105,3 +116,8 @@ class Partitions:
             if offset is not None and (again or offset != partition.asked):
                 found[key] = offset
         return found
+
+    def _caught_up(self, partition: Partition) -> None:
+        partition.caught_up = True
+        if partition.committed is not None:
+            self.catching_up.discard(partition.assignment)

@@ -44,12 +44,32 @@ def test_a_partition_catches_up_when_all_below_its_end_was_read() -> None:
 
 
 def test_a_partition_without_anything_new_has_caught_up_at_once() -> None:
-    """Nothing to read again: committed at the end, or an empty partition."""
+    """Nothing to read again: it is committed at its end."""
     partitions, partition = _assigned()
     partitions.started(KEY, committed=5, end=5)
-    partitions.started(OTHER, committed=None, end=0)
-    assert partitions.catching_up == set()
+    assert partition.assignment not in partitions.catching_up
     assert partition.committed == 5
+
+
+def test_a_partition_has_not_caught_up_before_the_group_has_an_offset_of_it() -> None:
+    """Else whoever takes over could not know that something may be on the wire."""
+    partitions, partition = _assigned()
+    partitions.started(KEY, committed=None, end=1)
+    partitions.processed(partition, 0)
+    partitions.end_reached(KEY)
+    assert partition.assignment in partitions.catching_up
+    partitions.committed(KEY, 0)
+    assert partition.assignment not in partitions.catching_up
+    assert partition.committed == 0
+
+
+def test_a_commit_may_be_faster_than_the_answer_about_the_start() -> None:
+    """What the broker has taken meanwhile stays known."""
+    partitions, partition = _assigned()
+    partitions.committed(KEY, 0)
+    partitions.started(KEY, committed=None, end=0)
+    assert partition.committed == 0
+    assert partition.assignment not in partitions.catching_up
 
 
 def test_the_end_may_be_told_by_having_been_reached() -> None:

@@ -16,15 +16,17 @@ from tests.fakes.clock import ScriptedClock
 class ScriptedWorkers:
     """Performs a request when it is submitted and keeps the answer back for as long as HubSpot took.
 
-    While `holding`, requests are put off until `let_go`: their workers have not asked for their permits yet.
+    While `holding`, requests are put off until `let_go`: their workers have not asked for their permits yet. So it is
+    for `latency` seconds with every request.
     """
 
     def __init__(self, settings: Settings, portal: Portal, clock: ScriptedClock) -> None:
         self._clock = clock
         self._delay = 0.0
         self._answers: list[tuple[float, Answer]] = []
-        self._held: list[tuple[Request, Permit]] = []
+        self._held: list[tuple[float, Request, Permit]] = []
         self.holding = False
+        self.latency = 0.0
         self.submitted: list[Request] = []
         transport = PortalTransport(portal, clock.monotonic, self._note_delay)
         self._clients = {
@@ -49,25 +51,37 @@ class ScriptedWorkers:
     @property
     def on_the_wire(self) -> list[Request]:
         """Requests whose answers are not back."""
-        return [answer.request for _, answer in self._answers] + [request for request, _ in self._held]
+        return [answer.request for _, answer in self._answers] + [request for _, request, _ in self._held]
 
     def submit(self, request: Request, permit: Permit) -> None:
         """Perform a request, or put it off."""
         self.submitted.append(request)
-        if self.holding:
-            self._held.append((request, permit))
-        else:
-            self._perform(request, permit)
+        self._held.append((self._clock.monotonic() + self.latency, request, permit))
+        self.work()
 
     def let_go(self) -> None:
         """Perform what was put off."""
         self.holding = False
-        held, self._held = self._held, []
-        for request, permit in held:
+        self.work(float("inf"))
+
+    def work(self, until: float | None = None) -> None:
+        """Perform what workers have got to by now, or by `until`."""
+        until = self._clock.monotonic() if until is None else until
+        if self.holding or not self._held:
+            return
+        due = [each for each in self._held if each[0] <= until]
+        self._held = [each for each in self._held if each[0] > until]
+        for _, request, permit in due:
             self._perform(request, permit)
+
+    @property
+    def next_due(self) -> float:
+        """When the next request is performed or the next answer comes; infinity if there is none."""
+        return min([each[0] for each in self._answers] + [each[0] for each in self._held], default=float("inf"))
 
     def take(self, wait: float = 0.0) -> list[Answer]:
         """Give the answers whose time has come."""
+        self.work()
         if wait > 0 and not any(at <= self._clock.monotonic() for at, _ in self._answers):
             self._clock.advance(wait)
         now = self._clock.monotonic()

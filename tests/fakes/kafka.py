@@ -1,7 +1,7 @@
 """Kafka in memory: topics, committed offsets, and members that own partitions. It refuses what a broker refuses.
 
-Who owns what is told by the test (`assign`, `revoke`, `lose`), and heard by the member in its next poll, as with the
-real client.
+Who owns what is told by the test (`assign`, `revoke`, `lose`) or by `tests.fakes.group.Group`, and heard by the member
+in its next poll, as with the real client.
 """
 
 from collections.abc import Callable, Collection, Mapping, MutableSequence, Sequence
@@ -49,6 +49,12 @@ class MemoryBroker:
         self.log[where].append(message)
         return message
 
+    def commit(self, member: "MemorySource", offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, str]:
+        """Take the offsets of a member's own partitions; give Kafka's name of the error for the others."""
+        ours = {key: offset for key, offset in offsets.items() if self.owners.get(key) is member}
+        self.committed.update(ours)
+        return {key: "UNKNOWN_MEMBER_ID" for key in offsets if key not in ours}
+
     def end(self, where: TopicPartition) -> int:
         """Next offset to be written."""
         return self.begin.get(where, 0) + len(self.log[where])
@@ -61,14 +67,18 @@ class MemorySource:
         self._broker = broker
         self._clock = clock
         self._listener = listener
+        self._rebalances: list[Callable[[], None]] = []
         self._news: list[Callable[[], None]] = []
         self._positions: dict[TopicPartition, int] = {}
         self._told_end: set[TopicPartition] = set()
+        self._epochs: dict[TopicPartition, int] = {}
+        self._unknown: set[TopicPartition] = set()  # nobody has told yet where they were committed and where they end
+        self._unanswered: list[Callable[[], None]] = []
         self.paused: set[TopicPartition] = set()
         self.commit_errors: list[str] = []  # Kafka's names of errors for the next commits, one each
-        self.answers_lookups = True
-        self.answers_commits = True  # or else they are kept back until it does
-        self._unanswered: list[Callable[[], None]] = []
+        self.answers_lookups = True  # or else they are kept back until it does
+        self.answers_commits = True  # as above
+        self.most_messages = MOST_MESSAGES  # in one poll
         self.reads_to: int | None = None  # an offset that no partition is read past
         self.slack = 0.0  # seconds that a poll takes at least when there is nothing to read
         self.closed = False
@@ -78,22 +88,37 @@ class MemorySource:
         """What this member owns."""
         return set(self._positions)
 
+    @property
+    def rebalancing(self) -> bool:
+        """True while the member has something to hear about its partitions."""
+        return bool(self._rebalances)
+
+    def position(self, key: TopicPartition) -> int:
+        """Give the next offset that is read; 0 if the partition is not this member's."""
+        return self._positions.get(key, 0)
+
     def assign(self, *numbers: int) -> None:
         """Give partitions to this member."""
         keys = [TopicPartition(TOPIC, number) for number in numbers]
-        self._news.append(lambda: self._assigned(keys))
+        self._rebalances.append(lambda: self._assigned(keys))
 
     def revoke(self, *numbers: int) -> None:
         """Take partitions away, after the member has handed them over."""
         keys = [TopicPartition(TOPIC, number) for number in numbers]
-        self._news.append(lambda: self._gone(keys, self._listener.revoked))
+        self._rebalances.append(lambda: self._gone(keys, self._listener.revoked))
 
     def lose(self, *numbers: int) -> None:
         """Take partitions away: the group has thrown the member out."""
         keys = [TopicPartition(TOPIC, number) for number in numbers]
         for key in keys:
-            self._broker.owners.pop(key, None)
-        self._news.append(lambda: self._gone(keys, self._listener.lost))
+            self._disown(key)
+        self._rebalances.append(lambda: self._gone(keys, self._listener.lost))
+
+    def cast_out(self) -> None:
+        """Let its session end unheard: it owns nothing any more, and what it was to hear is void. See `lose`."""
+        self._rebalances.clear()
+        for key in self._positions:
+            self._disown(key)
 
     def poll(self, timeout: float) -> Sequence[Message]:
         """Hear the news, then read."""
@@ -102,13 +127,15 @@ class MemorySource:
         if self.answers_commits:
             self._news += self._unanswered
             self._unanswered = []
-        news, self._news = self._news, []
+        if self.answers_lookups:
+            self._look_up()
+        news, self._rebalances, self._news = self._rebalances + self._news, [], []
         for tell in news:
             tell()
         messages: list[Message] = []
         for key in sorted(self._positions):
             if key not in self.paused:
-                messages += self._read(key, MOST_MESSAGES - len(messages))
+                messages += self._read(key, self.most_messages - len(messages))
         self._clock.advance(READING if messages or news else max(timeout, self.slack))
         return messages
 
@@ -125,13 +152,8 @@ class MemorySource:
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit what is ours; the answer is news."""
         scripted = self.commit_errors.pop(0) if self.commit_errors else None
-        errors = {
-            key: scripted or "UNKNOWN_MEMBER_ID"
-            for key in offsets
-            if scripted or self._broker.owners.get(key) is not self
-        }
+        errors = dict.fromkeys(offsets, scripted) if scripted else self._broker.commit(self, offsets)
         taken = {key: offset for key, offset in offsets.items() if key not in errors}
-        self._broker.committed.update(taken)
         self._unanswered.append(lambda: self._listener.committed(taken, errors))
 
     def end(self, partition: TopicPartition) -> int | None:
@@ -149,23 +171,34 @@ class MemorySource:
             self._broker.owners[key] = self
             self._positions[key] = self._broker.committed.get(key, self._broker.begin.get(key, 0))
             self._told_end.discard(key)
+            self._epochs[key] = self._epochs.get(key, 0) + 1
         self.paused.difference_update(keys)
         self._listener.assigned(keys)
-        for key in keys if self.answers_lookups else ():
-            committed, end = self._broker.committed.get(key), self._broker.end(key)
-            self._news.append(partial(self._started, key, committed, end))
+        self._unknown.update(keys)
+        if self.answers_lookups:
+            self._look_up()
 
-    def _started(self, key: TopicPartition, committed: int | None, end: int) -> None:
-        if key in self._positions:
+    def _look_up(self) -> None:
+        for key in sorted(self._unknown):
+            committed, end = self._broker.committed.get(key), self._broker.end(key)
+            self._news.append(partial(self._started, key, self._epochs[key], committed, end))
+        self._unknown.clear()
+
+    def _started(self, key: TopicPartition, epoch: int, committed: int | None, end: int) -> None:
+        if key in self._positions and epoch == self._epochs[key]:
             self._listener.started(key, committed, end)
 
     def _gone(self, keys: list[TopicPartition], tell: Callable[[Collection[TopicPartition]], None]) -> None:
         tell(keys)
         for key in keys:
             self._positions.pop(key, None)
+            self._unknown.discard(key)
             self.paused.discard(key)
-            if self._broker.owners.get(key) is self:
-                del self._broker.owners[key]
+            self._disown(key)
+
+    def _disown(self, key: TopicPartition) -> None:
+        if self._broker.owners.get(key) is self:
+            del self._broker.owners[key]
 
     def _read(self, key: TopicPartition, most: int) -> Sequence[Message]:
         position = self._positions[key]
@@ -182,13 +215,13 @@ class MemorySource:
         if self._positions[key] == end:
             if key not in self._told_end:
                 self._told_end.add(key)
-                self._news.append(partial(self._end_reached, key))
+                self._news.append(partial(self._end_reached, key, self._epochs[key]))
         else:
             self._told_end.discard(key)
         return messages
 
-    def _end_reached(self, key: TopicPartition) -> None:
-        if key in self._positions:
+    def _end_reached(self, key: TopicPartition, epoch: int) -> None:
+        if key in self._positions and epoch == self._epochs[key]:
             self._listener.end_reached(key)
 
     def _refuse_foreign(self, partitions: Collection[TopicPartition]) -> None:
@@ -221,11 +254,21 @@ class MemorySink:
             return
         waiting, self._unacknowledged = self._unacknowledged, []
         for record, done in waiting:
-            if isinstance(record, Result):
-                self.results.append(record)
-            else:
-                self.dead_letters.append(record)
+            self.keep(record)
             done()
+
+    def keep(self, record: Result | DeadLetter) -> None:
+        """Put a record into its topic."""
+        if isinstance(record, Result):
+            self.results.append(record)
+        else:
+            self.dead_letters.append(record)
+
+    def crash(self, *, written: bool) -> None:
+        """End without a word: nobody hears of what is not acknowledged, `written` or not."""
+        waiting, self._unacknowledged = self._unacknowledged, []
+        for record, _ in waiting if written else ():
+            self.keep(record)
 
 
 class MemoryLog:

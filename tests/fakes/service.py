@@ -5,8 +5,6 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -16,7 +14,7 @@ from consumer.app import assemble
 from consumer.changes import TopicPartition
 from consumer.metrics import PREFIX, Metrics
 from consumer.outcomes import DEAD_LETTER_REASONS, DeadLetter, Outcome
-from consumer.ports import Outside
+from consumer.ports import Listener, Outside
 from consumer.secret import Secret
 from consumer.settings import Settings
 from consumer.simulator.accounts import Account, ContactList
@@ -28,24 +26,35 @@ from tests.fakes.kafka import TOPIC, MemoryBroker, MemorySink, MemorySource
 from tests.fakes.registry import MemoryRegistry
 
 SCHEMA_ID = 7
+FIRST_LIST = 100  # id of list 0
 LONG = 60.0  # seconds
 LONG_SLACK = 1.0
 SLACK = 0.2
 
 
 class Member:
-    """One process of the service, and the world that it shares with others."""
+    """One process of the service, and the world that it shares with others. Its outside may be given, or is made."""
 
-    def __init__(self, world: "World", settings: Settings) -> None:
+    def __init__(
+        self,
+        world: "World",
+        *,
+        workers: ScriptedWorkers | None = None,
+        sink: MemorySink | None = None,
+        registry: MemoryRegistry | None = None,
+        source: Callable[[Listener], MemorySource] | None = None,
+        seed: int = 1,
+    ) -> None:
         self.world = world
-        self.sink = world.sink
-        self.workers = ScriptedWorkers(settings, world.portal, world.clock)
+        self.sink = sink or world.sink
+        self.workers = workers or ScriptedWorkers(world.settings, world.portal, world.clock)
         self.metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
-        ids = (str(uuid.UUID(int=number)) for number in count(1))
-        chance = random.Random(1).random  # noqa: S311 - jitter that repeats itself, not a secret
+        ids = (str(uuid.UUID(int=(seed << 32) + number)) for number in count(1))
+        chance = random.Random(seed).random  # noqa: S311 - jitter that repeats itself, not a secret
         outside = Outside(self.workers, self.sink, world.clock, self.metrics, chance, lambda: next(ids))
-        self.loop = assemble(settings, outside, world.registry)
-        self.source = MemorySource(world.broker, world.clock, self.loop)
+        self.loop = assemble(world.settings, outside, registry or world.registry)
+        make = source or (lambda listener: MemorySource(world.broker, world.clock, listener))
+        self.source = make(self.loop)
 
     def turn(self, times: int = 1) -> None:
         """Turn the loop."""
@@ -83,23 +92,33 @@ class Member:
 class World:
     """A portal, a broker, a registry and a clock."""
 
-    def __init__(self, folder: Path, lists: int, **sections: Any) -> None:  # noqa: ANN401 - sections as in the file
+    def __init__(
+        self, settings: Settings, broker: MemoryBroker | None = None, portal: Callable[..., Portal] = Portal
+    ) -> None:
+        self.settings = settings
         self.clock = ScriptedClock()
-        self.broker = MemoryBroker()
+        self.broker = broker or MemoryBroker()
         self.registry = MemoryRegistry()
         self.registry.schemas[SCHEMA_ID] = avro.CHANGE_SCHEMA.text
         self.sink = MemorySink()
-        self.account = Account(
-            name="acme", client_id="client", client_secret="the-client-secret", refresh_token="the-refresh-token"
-        )
-        for number in range(lists):
-            self.account.add_list(ContactList(100 + number, f"List {number}"))
-        self.portal = Portal([self.account])
-        self.settings = Settings.model_validate(_configuration(folder, lists, sections))
+        self.accounts = {
+            name: Account(
+                name=name,
+                client_id=each.client_id,
+                client_secret=each.client_secret.reveal(),
+                refresh_token=each.refresh_token.reveal(),
+            )
+            for name, each in settings.accounts.items()
+        }
+        for connector in settings.connectors.values():
+            number = connector.list_id
+            self.accounts[connector.account].add_list(ContactList(number, f"List {number - FIRST_LIST}"))
+        self.account = next(iter(self.accounts.values()))
+        self.portal = portal(self.accounts.values())
 
     def member(self, *partitions: int) -> Member:
         """Start a process; without numbers it gets every partition."""
-        member = Member(self, self.settings)
+        member = Member(self)
         member.source.assign(*(partitions or range(self.broker.partitions)))
         return member
 
@@ -128,14 +147,15 @@ class World:
     def members(self, number: int = 0) -> frozenset[int]:
         """Give who is on a list by now."""
         self.portal.advance(self.clock.monotonic())
-        return self.account.lists[100 + number].members
+        list_id = FIRST_LIST + number
+        return next(each.lists[list_id].members for each in self.accounts.values() if list_id in each.lists)
 
     def changes(self, number: int | None = None) -> list[Handled]:
         """Give the membership requests that reached HubSpot, of one list or all."""
         return [
             each
             for each in self.portal.log
-            if each.method == "PUT" and (number is None or each.list_id == 100 + number)
+            if each.method == "PUT" and (number is None or each.list_id == FIRST_LIST + number)
         ]
 
     def committed(self, partition: int = 0) -> int | None:
@@ -160,31 +180,42 @@ class World:
 
 @contextmanager
 def world(lists: int = 1, **sections: Any) -> Iterator[World]:  # noqa: ANN401 - sections as in the file
-    """Make a world with so many lists, each fed by the audience of its number. `sections` overlay the file's."""
-    with TemporaryDirectory() as folder:
-        made = World(Path(folder), lists, **sections)
-        yield made
-        made.portal.assert_clean()
+    """Make a world with so many lists, each fed by the audience of its number. `sections` overlay the file's.
+
+    The lists belong by turns to the account acme and those that `sections` name besides.
+    """
+    made = World(make_settings(lists, **sections))
+    yield made
+    made.portal.assert_clean()
 
 
-def _configuration(folder: Path, lists: int, sections: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as the file is
-    secrets = {}
-    for name in ("client_secret", "refresh_token"):
-        file = folder / name
-        file.write_text(f"the-{name.replace('_', '-')}")
-        secrets[name] = Secret.from_file(file)
+def make_settings(lists: int, **sections: Any) -> Settings:  # noqa: ANN401 - as above
+    """Give the settings of such a world."""
+    accounts = tuple({"acme": {}, **sections.get("accounts", {})})
     configuration = {
         "kafka": {"bootstrap.servers": "nowhere:9092", "group.id": "test"},
         "schema_registry": {"url": "mock://test"},
         "window": {"max_age": "30s", "max_contacts": 1000},
         "hubspot": {"base_url": "http://localhost"},
-        "accounts": {"acme": {"client_id": "client", "requests_per_10s": 100, **secrets}},
+        "accounts": {
+            name: {
+                "client_id": f"client-of-{name}",
+                "client_secret": Secret(f"the-client-secret-of-{name}"),
+                "refresh_token": Secret(f"the-refresh-token-of-{name}"),
+                "requests_per_10s": 100,
+            }
+            for name in accounts
+        },
         "connectors": {
-            f"c{number}": {"account": "acme", "list_id": 100 + number, "source": f"audience:{number}"}
+            f"c{number}": {
+                "account": accounts[number % len(accounts)],
+                "list_id": FIRST_LIST + number,
+                "source": f"audience:{number}",
+            }
             for number in range(lists)
         },
     }
-    return _merged(configuration, sections)
+    return Settings.model_validate(_merged(configuration, sections))
 
 
 def _merged(below: Any, above: Any) -> Any:  # noqa: ANN401 - parts of a configuration file

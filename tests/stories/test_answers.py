@@ -304,6 +304,55 @@ def test_parking_spends_few_requests_and_ends_with_the_first_success() -> None:
         assert member.metric("needs_attention", connector="c0") == 0
 
 
+def test_a_revoked_token_and_a_deleted_list_cost_nothing_else() -> None:
+    """Ten minutes without an account's token and without a list: a handful of requests each, nothing lost, no delay."""
+    with world(6, accounts={"beta": {}}) as w:
+        member = w.member()
+        member.run_for(1)
+        deleted, revoked = (
+            w.account.lists[100],
+            [Fault(name, account="beta") for name in ("token_invalid", "refresh_refused")],
+        )
+        deleted.deleted_at = w.clock.monotonic()
+        handles = [w.portal.inject(fault) for fault in revoked]
+        looked = len(w.portal.log)
+        told: set[int] = set()
+        for contact in range(1, 61):
+            for number in range(6):
+                w.tell("ENTER", contact, source=f"audience:{number}")
+            told.add(contact)
+            member.run_for(10)
+        during = w.portal.log[looked:]
+        assert len([each for each in during if each.list_id == 100]) <= 8
+        assert len([each for each in during if each.account == "beta"]) <= 8
+        healthy = {102, 104}
+        delays = [
+            result.answered_at - each.change.timestamp / 1000
+            for result in w.sink.results
+            for each in result.contacts
+            if result.list_id in healthy
+        ]
+        assert len(delays) >= 2 * 56
+        assert max(delays) < 30 + 1
+        for handle in handles:
+            w.portal.heal(handle)
+        deleted.deleted_at = None
+        member.run_until(w.all_committed, within=700)
+        for number in range(6):
+            refused = {
+                int(each.record_id)
+                for letter in w.sink.dead_letters
+                for each in letter.contacts
+                if letter.list_id == 100 + number
+            }
+            assert w.members(number) | refused == told
+            assert not w.members(number) & refused
+            w.tell("EXIT", 60, source=f"audience:{number}")
+        member.run_until(w.all_committed, within=100)
+        assert member.metric("needs_attention") == 0
+        assert all(60 not in w.members(number) for number in range(6))
+
+
 def test_a_change_is_given_up_after_a_day_of_failures_and_a_younger_one_is_not() -> None:
     """After `retry.give_up_after` of passing failures a change is a dead letter GAVE_UP; younger ones go on waiting."""
     with world(retry={"give_up_after": "10m"}) as w:

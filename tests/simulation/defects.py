@@ -1,0 +1,271 @@
+"""Planted defects: each makes the service break one of its promises, to see that the simulation notices.
+
+A defect swaps parts of the service's classes for as long as its context lasts. The service itself has no hook for that.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from consumer.accounts import Account
+from consumer.changes import Assignment, Change, TopicPartition
+from consumer.delivery import Delivery
+from consumer.doubts import Doubt, Doubts
+from consumer.list_sync import ListSync, Settled
+from consumer.loop import Loop
+from consumer.offsets import Hold, Holds, Offsets
+from consumer.outcomes import DeadLetter, Recoverable, Verdict
+from consumer.partitions import Partition
+from consumer.permit import Fence, Permit
+from consumer.rate_limit import TokenBucket
+from consumer.window import Batch, Window
+
+Defect = Callable[[], Any]
+"""Makes a context in which the service is defective."""
+
+
+@contextmanager
+def _swapped(owner: type, **parts: object) -> Iterator[None]:
+    """Replace attributes of a class, and put them back."""
+    before = {name: owner.__dict__[name] for name in parts}
+    try:
+        for name, part in parts.items():
+            setattr(owner, name, part)
+        yield
+    finally:
+        for name, part in before.items():
+            setattr(owner, name, part)
+
+
+def _commits_before_the_dead_letter_is_acknowledged() -> Any:  # noqa: ANN401 - a context manager
+    def bury(self: Delivery, record: DeadLetter, done: Callable[[], None]) -> None:
+        self._outside.sink.send(record, lambda: self._outside.metrics.dead_letters(record.reason))
+        done()
+
+    return _swapped(Delivery, bury=bury)
+
+
+def _commits_before_the_result_is_acknowledged() -> Any:  # noqa: ANN401 - as above
+    send = Delivery._write
+
+    def write(self: Delivery, lane: Any, answer: Any, settled: Settled) -> None:  # noqa: ANN401 - passed on
+        send(self, lane, answer, settled)
+        if settled.outcomes:
+            settled.batch.holds.release()
+
+    return _swapped(Delivery, _write=write)
+
+
+def _commits_the_newest_offset_of_a_batch() -> Any:  # noqa: ANN401 - as above
+    def cover(self: Holds, assignment: Assignment, offset: int) -> None:
+        hold = self._holds.get(assignment)
+        if hold is not None and hold.offset >= offset:
+            return
+        self._holds[assignment] = self._offsets.hold(assignment, offset)
+        if hold is not None:
+            hold.release()
+
+    return _swapped(Holds, cover=cover)
+
+
+def _resends_the_frozen_batch() -> Any:  # noqa: ANN401 - as above
+    fold_back = ListSync._fold_back
+
+    def frozen(self: ListSync, flight: Any, now: float) -> None:  # noqa: ANN401 - a private class
+        fold_back(self, flight, now)
+        self._window._intents.update(self._ours(flight.contacts))
+
+    return _swapped(ListSync, _fold_back=frozen)
+
+
+def _ignores_the_epoch() -> Any:  # noqa: ANN401 - as above
+    hold = Offsets.hold
+
+    def ours(self: ListSync, contacts: Mapping[int, Change]) -> dict[int, Change]:
+        del self
+        return dict(contacts)
+
+    def hold_anything(self: Offsets, assignment: Assignment, offset: int) -> Hold:
+        return hold(self, assignment, offset) if assignment in self else Hold(offset)
+
+    stack = ExitStack()
+    stack.enter_context(_swapped(ListSync, _ours=ours))
+    stack.enter_context(_swapped(Offsets, hold=hold_anything))
+    return stack
+
+
+def _drops_a_window_on_revoke_and_commits() -> Any:  # noqa: ANN401 - as above
+    def hand_over(self: Loop, partitions: Collection[Partition]) -> None:
+        for partition in partitions:
+            self._delivery.forget(partition.assignment)
+        keys = {partition.key for partition in partitions}
+        offsets = {key: offset for key, offset in self._partitions.committable().items() if key in keys}
+        if offsets and self._source is not None:
+            self._ask_commit(self._source, offsets)
+
+    return _swapped(Loop, _hand_over=hand_over)
+
+
+def _sends_two_requests_on_one_list() -> Any:  # noqa: ANN401 - as above
+    next_request, answered = ListSync.next_request, ListSync.answered
+
+    def ready_at(self: ListSync) -> float | None:
+        if self._batch is not None or not self._looked:
+            return self.not_before
+        return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
+
+    def at_once(self: ListSync, now: float, request_id: str, trigger: Any = None) -> Any:  # noqa: ANN401 - passed on
+        self._flight = None
+        return next_request(self, now, request_id, trigger)
+
+    def maybe(self: ListSync, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
+        return answered(self, verdict, now, chance, spend=spend) if self._flight else []
+
+    return _swapped(ListSync, ready_at=ready_at, next_request=at_once, answered=maybe)
+
+
+def _does_not_confirm_late_effects() -> Any:  # noqa: ANN401 - as above
+    def unanswered(self: Doubts, contacts: Mapping[int, Change], now: float) -> Doubt:
+        del contacts
+        return Doubt(now, self._offsets)
+
+    return _swapped(Doubts, unanswered=unanswered)
+
+
+def _does_not_inherit_late_effects() -> Any:  # noqa: ANN401 - as above
+    def inherits(self: Doubts, contact: int, change: Change, assigned_at: float) -> None:
+        del self, contact, change, assigned_at
+
+    return _swapped(Doubts, inherits=inherits)
+
+
+def _forgets_what_is_contested_when_a_doubt_ends() -> Any:  # noqa: ANN401 - as above
+    def contested(self: Doubt) -> dict[int, Change]:
+        del self
+        return {}
+
+    return _swapped(Doubt, contested=contested)
+
+
+def _flushes_before_it_has_caught_up() -> Any:  # noqa: ANN401 - as above
+    def is_gated(self: Delivery, lane: Any) -> bool:  # noqa: ANN401 - passed by
+        del self, lane
+        return False
+
+    return _swapped(Delivery, _is_gated=is_gated)
+
+
+def _resets_the_bucket_on_429() -> Any:  # noqa: ANN401 - as above
+    answered = Account.answered
+
+    def generous(self: Account, verdict: Verdict, now: float, chance: float, newest: int) -> int:
+        if isinstance(verdict, Recoverable) and verdict.reason == "429":
+            self._bucket = TokenBucket(self._bucket.limit)
+        return answered(self, verdict, now, chance, newest)
+
+    return _swapped(Account, answered=generous)
+
+
+def _folds_back_without_the_first_offset() -> Any:  # noqa: ANN401 - as above
+    def fold_back(self: ListSync, flight: Any, now: float) -> None:  # noqa: ANN401 - a private class
+        for contact, change in self._ours(flight.contacts).items():
+            if self._window.get(contact) is None:
+                self._window._intents[contact] = change
+                self._window.due_at = now
+        self._gather(now)
+        if flight.batch is not None:
+            flight.batch.close_part()
+
+    return _swapped(ListSync, _fold_back=fold_back)
+
+
+def _sends_after_its_session() -> Any:  # noqa: ANN401 - as above
+    def open_at(self: Fence, now: float) -> bool:
+        del self, now
+        return True
+
+    return _swapped(Fence, open_at=open_at)
+
+
+def _sends_after_the_revoke() -> Any:  # noqa: ANN401 - as above
+    def withdraw(self: Permit) -> None:
+        del self
+
+    return _swapped(Permit, withdraw=withdraw)
+
+
+def _believes_that_every_commit_was_taken() -> Any:  # noqa: ANN401 - as above
+    def committed(self: Loop, offsets: Mapping[TopicPartition, int], errors: Mapping[TopicPartition, str]) -> None:
+        del errors
+        self._committing = False
+        for key, offset in offsets.items():
+            self._partitions.committed(key, offset)
+
+    return _swapped(Loop, committed=committed)
+
+
+def _keeps_the_first_intent() -> Any:  # noqa: ANN401 - as above
+    def fold(self: Window, contact: int, change: Change, due_at: float) -> bool:
+        known = self._intents.get(contact)
+        if known is None:
+            self._intents[contact] = change
+            self.holds.cover(change.assignment, change.offset)
+        self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
+        return known is None
+
+    return _swapped(Window, fold=fold)
+
+
+def _forgets_the_unsent_rest_of_a_batch() -> Any:  # noqa: ANN401 - as above
+    def rest(self: Batch) -> dict[int, Change]:
+        if self._unsent:
+            self.cut(len(self._unsent))
+        return {}
+
+    return _swapped(Batch, rest=rest)
+
+
+def _holds_nothing_for_an_invalid_id() -> Any:  # noqa: ANN401 - as above
+    refuse = Delivery.refuse
+
+    def hasty(self: Delivery, connector: str, identifier: str, change: Change, wall: float, done: Any) -> None:  # noqa: ANN401 - passed on
+        done()
+        refuse(self, connector, identifier, change, wall, done)
+
+    return _swapped(Delivery, refuse=hasty)
+
+
+def _lets_go_of_a_batch_with_its_first_request() -> Any:  # noqa: ANN401 - as above
+    def close_part(self: Batch) -> None:
+        self._parts -= 1
+        self.holds.release()
+
+    return _swapped(Batch, close_part=close_part)
+
+
+DEFECTS: dict[str, tuple[Defect, int]] = {
+    defect.__name__.strip("_").replace("_", " "): (defect, seed)
+    for defect, seed in (
+        (_commits_before_the_dead_letter_is_acknowledged, 8),
+        (_commits_before_the_result_is_acknowledged, 9),
+        (_commits_the_newest_offset_of_a_batch, 3),
+        (_resends_the_frozen_batch, 56),
+        (_ignores_the_epoch, 38),
+        (_drops_a_window_on_revoke_and_commits, 11),
+        (_sends_two_requests_on_one_list, 1),
+        (_does_not_confirm_late_effects, 20),
+        (_does_not_inherit_late_effects, 72),
+        (_forgets_what_is_contested_when_a_doubt_ends, 20),
+        (_flushes_before_it_has_caught_up, 15),
+        (_resets_the_bucket_on_429, 11),
+        (_folds_back_without_the_first_offset, 4),
+        (_sends_after_its_session, 336),
+        (_sends_after_the_revoke, 83),
+        (_believes_that_every_commit_was_taken, 5),
+        (_keeps_the_first_intent, 0),
+        (_forgets_the_unsent_rest_of_a_batch, 63),
+        (_holds_nothing_for_an_invalid_id, 13),
+        (_lets_go_of_a_batch_with_its_first_request, 0),
+    )
+}
+"""All of them by name, each with the first seed that finds it."""

@@ -1,0 +1,353 @@
+"""A simulation: a plan's steps on the whole service, with every law looked at whenever it may be broken.
+
+Time passes in small pieces that grow while nothing happens. In each piece HubSpot's late effects come, the group goes
+on, and every member turns once. A member that waits within a callback lets all of that go on for the others.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+
+from consumer.changes import Action, TopicPartition
+from consumer.loop import State
+from consumer.settings import Settings
+from consumer.simulator.accounts import ContactList
+from consumer.simulator.calls import Quirks
+from consumer.simulator.portal import Portal
+from tests.fakes.group import Group
+from tests.fakes.kafka import TOPIC, MemoryBroker, MemorySource
+from tests.fakes.service import FIRST_LIST, World, make_settings
+from tests.simulation.members import Actor, Crashed
+from tests.simulation.plan import (
+    SESSION_TIMEOUT,
+    SETTLE,
+    Crash,
+    Dawdle,
+    Delete,
+    Freeze,
+    Heal,
+    Hit,
+    Join,
+    Jump,
+    Move,
+    Odd,
+    Pass,
+    Plan,
+    RefuseCommits,
+    Setup,
+    Step,
+    Stop,
+    Tell,
+    Withhold,
+)
+from tests.simulation.truth import Broken, Told, Truth
+
+SHORTEST, LONGEST = 0.05, 5.0  # seconds of a piece of time
+MOST_MEMBERS = 4
+CONTACTS = range(1, 5)  # exist in HubSpot; plans tell of contact 5 as well
+TOKEN_LIFE = 120  # seconds of an access token
+ALL_IN = 6_000.0  # seconds, after everything was healed, until all must be committed
+
+
+class _Broker(MemoryBroker):
+    """Holds every commit against the truth."""
+
+    truth: Truth
+
+    def commit(self, member: MemorySource, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, str]:
+        """Take what is the member's own."""
+        before = dict(self.committed)
+        errors = super().commit(member, offsets)
+        for key, offset in offsets.items():
+            if offset < before.get(key, 0) and key not in errors:
+                raise Broken("commits go forward", f"{offset} of partition {key.partition}, after {before[key]}")
+            if key not in errors:
+                self.truth.check_commit(key.partition, offset)
+        return errors
+
+
+class Simulation:
+    """Plays one plan, once. Raises Broken, or whatever the service raises."""
+
+    def __init__(self, plan: Plan) -> None:
+        setup = plan.setup
+        self.truth = Truth(setup.partitions, CONTACTS)
+        broker = _Broker(setup.partitions)
+        broker.truth = self.truth
+        portal = partial(Portal, seed=plan.seed, quirks=Quirks(expires_in=TOKEN_LIFE))
+        self.world = World(_settings(setup), broker, portal)
+        for account in self.world.accounts.values():
+            account.contacts = CONTACTS
+        self._setup = setup
+        self._group = Group(broker)
+        self._actors: list[Actor] = []
+        self._waiting: list[Actor] = []
+        self._sessions: list[tuple[float, MemorySource]] = []  # of crashed members, and when they end
+        self._steps: Iterator[Step] = iter(plan.steps)
+        self._until = self._now
+        self._over = False
+        self._piece = SHORTEST
+        self._ticks = 0
+        self._started = 0
+        self._withheld: set[str] = set()
+        self._latency = 0.0
+
+    @property
+    def _now(self) -> float:
+        return self.world.clock.monotonic()
+
+    def run(self) -> None:
+        """Play it to its end."""
+        try:
+            for _ in range(self._setup.members):
+                self._join()
+            while not self._over:
+                self._go_on(float("inf"))
+            self._heal()
+            self._end_well()
+        finally:
+            for actor in self._actors:
+                actor.workers.close()
+
+    def tick(self) -> int:
+        """Give the next number: what has the lower one was before."""
+        self._ticks += 1
+        return self._ticks
+
+    def where(self, contact: int) -> TopicPartition:
+        """Give the partition of all that is ever told of a contact."""
+        return TopicPartition(TOPIC, contact % self._setup.partitions)
+
+    def wait(self, actor: Actor, seconds: float) -> None:
+        """Let everything go on while a member waits for an answer, for so long at most."""
+        end = self._now + seconds
+        self._waiting.append(actor)
+        try:
+            while (self._now < end and actor.workers.next_due > self._now) or self._now < actor.awake_at:
+                self._go_on(min(end, actor.workers.next_due) if self._now >= actor.awake_at else actor.awake_at)
+                if actor.crashed:
+                    raise Crashed
+        finally:
+            self._waiting.pop()
+
+    def _go_on(self, limit: float) -> None:
+        """Let a piece of time pass, until `limit` at the most, or take the next step."""
+        if self._over or self._now < self._until:
+            self._pass(limit)
+            return
+        step = next(self._steps, None)
+        if step is None:
+            self._over = True
+            self._until = float("inf")
+        else:
+            self._do(step)
+
+    def _pass(self, limit: float) -> None:
+        now = self._now
+        times = [limit, self._until, *(at for at, _ in self._sessions)]
+        times += [each.workers.next_due if each.awake_at <= now else each.awake_at for each in self._actors]
+        ahead = min((time for time in times if time > now), default=now + LONGEST)
+        self.world.clock.advance(min(self._piece, ahead - now))
+        now = self._now
+        self.world.portal.advance(now)
+        self._end_sessions(now)
+        self._group.turn()
+        busy = False
+        for actor in list(self._actors):
+            if actor.awake_at > now or actor in self._waiting or actor not in self._actors:
+                continue
+            if actor.cast_out:
+                self._let_back(actor, now)
+            if self._waiting and actor.source.rebalancing:
+                continue  # one callback at a time
+            busy |= self._turn(actor)
+        self._piece = SHORTEST if busy else min(self._piece * 2, LONGEST)
+
+    def _turn(self, actor: Actor) -> bool:
+        """Turn a member; tell whether it did anything."""
+        before = actor.busy
+        try:
+            actor.workers.work()
+            actor.loop.turn(actor.source)
+            if actor.loop.state is State.STOPPED:
+                actor.source.close()
+        except Crashed:
+            self._bury(actor, written=actor.written)
+            return True
+        if actor.loop.state is State.STOPPED:
+            if not actor.cast_out:
+                self._group.leave(actor.source)
+            self._dismiss(actor)
+        return actor.busy != before
+
+    def _end_sessions(self, now: float) -> None:
+        for at, source in list(self._sessions):
+            if at <= now:
+                self._sessions.remove((at, source))
+                self._group.cast_out(source)
+        for actor in self._actors:
+            if actor.awake_at > now >= actor.frozen_at + SESSION_TIMEOUT and not actor.cast_out:
+                actor.cast_out = True
+                self._group.cast_out(actor.source)
+
+    def _let_back(self, actor: Actor, now: float) -> None:
+        """Tell a member that was thrown out, and let it in again."""
+        if now >= actor.awake_at + actor.notice:
+            actor.cast_out = False
+            actor.source.lose(*sorted(key.partition for key in actor.source.owned))
+            self._group.join(actor.source)
+
+    def _join(self) -> None:
+        actor = Actor(self, self._started)
+        self._started += 1
+        actor.source.most_messages = self._setup.messages
+        self._actors.append(actor)
+        self._equip(actor)
+        self._group.join(actor.source)
+
+    def _equip(self, actor: Actor) -> None:
+        """Bring what is withheld to a member's knowledge."""
+        actor.sink.away = "records" in self._withheld
+        actor.source.answers_commits = "commits" not in self._withheld
+        actor.source.answers_lookups = "lookups" not in self._withheld
+        actor.registry.away = "schemas" in self._withheld
+        actor.workers.latency = self._latency
+
+    def _crash(self, actor: Actor, *, written: bool) -> None:
+        actor.crashed, actor.written = True, written
+        if actor not in self._waiting:
+            self._bury(actor, written=written)
+
+    def _bury(self, actor: Actor, *, written: bool) -> None:
+        actor.sink.crash(written=written)
+        if not actor.cast_out:
+            since = actor.frozen_at if actor.awake_at > self._now else self._now
+            self._sessions.append((since + SESSION_TIMEOUT, actor.source))
+        self._dismiss(actor, orderly=False)
+
+    def _dismiss(self, actor: Actor, *, orderly: bool = True) -> None:
+        self._actors.remove(actor)
+        if orderly:
+            actor.check_sums()
+        actor.workers.close()
+
+    def _member(self, number: int) -> Actor | None:
+        return self._actors[number % len(self._actors)] if self._actors else None
+
+    def _do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one branch for each kind of step
+        actor = self._member(step.member) if isinstance(step, Stop | Crash | Freeze | Move | RefuseCommits) else None
+        match step:
+            case Pass(seconds):
+                self._until = self._now + seconds
+            case Tell():
+                self._tell(step)
+            case Odd():
+                self._tell_odd(step)
+            case Hit(fault):
+                self.world.portal.inject(fault)
+            case Delete(number):
+                self._list(number).deleted_at = self._now
+            case Heal():
+                self._mend()
+            case Join() if len(self._actors) < MOST_MEMBERS:
+                self._join()
+            case Withhold(what, on):
+                (self._withheld.add if on else self._withheld.discard)(what)
+            case Dawdle(seconds):
+                self._latency = seconds
+            case Jump(seconds):
+                self.world.clock.jump(seconds)
+            case Stop(_, twice) if actor:
+                for _ in range(1 + twice):
+                    actor.loop.stop("SIGTERM")
+            case Crash(_, written, None) if actor:
+                self._crash(actor, written=written)
+            case Crash(_, written, seam, count) if actor and seam:
+                actor.doom, actor.written = (seam, count), written
+            case Freeze(_, seconds, notice) if actor and actor.awake_at <= self._now and not actor.cast_out:
+                actor.frozen_at, actor.awake_at, actor.notice = self._now, self._now + seconds, notice
+            case Move(partition) if actor:
+                self._group.move(TopicPartition(TOPIC, partition), actor.source)
+            case RefuseCommits(_, errors) if actor:
+                actor.source.commit_errors += errors
+        for each in self._actors:
+            self._equip(each)
+
+    def _tell(self, step: Tell) -> None:
+        partition = self.where(step.contact).partition
+        action = Action.ADD if step.enters else Action.REMOVE
+        lists = [FIRST_LIST + number for number, source in enumerate(self._setup.sources) if source == step.source]
+        self.truth.tell(partition, Told({(list_id, step.contact): action for list_id in lists}))
+        transition = "ENTER" if step.enters else "EXIT"
+        self.world.tell(transition, step.contact, source=f"audience:{step.source}", partition=partition)
+
+    def _tell_odd(self, step: Odd) -> None:
+        letters: frozenset[int | None] = frozenset()
+        if step.kind == "invalid":
+            letters = frozenset(FIRST_LIST + n for n, source in enumerate(self._setup.sources) if source == 0)
+        elif step.kind == "bytes":
+            letters = frozenset({None})
+        self.truth.tell(step.partition, Told(letters=letters))
+        match step.kind:
+            case "tombstone":
+                self.world.tell_raw(None, step.partition)
+            case "bytes":
+                self.world.tell_raw(b"\x07 this is no Avro", step.partition)
+            case "unrouted":
+                self.world.tell("ENTER", 1, source="audience:nobody", partition=step.partition)
+            case "no_identifier":
+                self.world.tell("ENTER", None, partition=step.partition)
+            case "invalid":
+                self.world.tell("ENTER", "bob@example.com", partition=step.partition)
+
+    def _list(self, number: int) -> ContactList:
+        list_id = FIRST_LIST + number
+        return next(each.lists[list_id] for each in self.world.accounts.values() if list_id in each.lists)
+
+    def _mend(self) -> None:
+        self.world.portal.heal_all()
+        for number in range(len(self._setup.sources)):
+            self._list(number).deleted_at = None
+
+    def _heal(self) -> None:
+        """Let all be well from now on."""
+        self._mend()
+        self._withheld.clear()
+        self._latency = 0.0
+        for actor in self._actors:
+            actor.awake_at = min(actor.awake_at, self._now)
+            actor.doom = None
+            actor.source.commit_errors.clear()
+            self._equip(actor)
+
+    def _end_well(self) -> None:
+        """Let time pass until all is committed; then every list must be what the log says."""
+        deadline = self._now + ALL_IN
+        while not (self.world.all_committed() and self.world.portal.next_due() is None):
+            if not self._actors:
+                self._join()
+            if self._now > deadline:
+                raise Broken("all is committed in the end", f"{self.world.broker.committed} after {ALL_IN} s")
+            self._pass(float("inf"))
+        for number in range(len(self._setup.sources)):
+            found = self.world.members(number)
+            wanted = self.truth.members(FIRST_LIST + number, found)
+            if found != wanted:
+                raise Broken("each list is what the log says", f"list {number}: {set(found)}, wanted {set(wanted)}")
+        self.world.portal.assert_clean()
+        for actor in self._actors:
+            actor.check_sums()
+
+
+@cache
+def _settings(setup: Setup) -> Settings:
+    accounts = ("acme", "beta")[: setup.accounts]
+    return make_settings(
+        len(setup.sources),
+        kafka={"session.timeout.ms": int(SESSION_TIMEOUT * 1000)},
+        window={"max_age": setup.max_age, "max_contacts": setup.max_contacts},
+        hubspot={"timeout": "10s", "settle": f"{SETTLE:.0f}s"},
+        accounts={name: {"requests_per_10s": setup.requests_per_10s} for name in accounts},
+        connectors={f"c{number}": {"source": f"audience:{source}"} for number, source in enumerate(setup.sources)},
+        retry={"give_up_after": setup.give_up_after},
+        shutdown={"timeout": setup.shutdown},
+    )

@@ -1,0 +1,127 @@
+"""What is true, whatever the service thinks: the log, and what came of each of its changes."""
+
+from dataclasses import dataclass, field
+
+from consumer.changes import Action
+from consumer.outcomes import DeadLetter, Result
+
+
+class Broken(AssertionError):  # noqa: N818 - the word of its message: a law was broken by the program under test
+    """A law of the service was broken."""
+
+    def __init__(self, law: str, details: str) -> None:
+        super().__init__(f"{law}: {details}")
+        self.law = law
+
+
+Key = tuple[int, int]
+"""A list and a contact."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """One event: the contacts that it changes on lists, and the dead letters (of a list, or of none) that it needs."""
+
+    changes: dict[Key, Action] = field(default_factory=dict)
+    letters: frozenset[int | None] = frozenset()
+
+
+class Truth:
+    """Knows the log from whoever writes it, and what came of it from the records that Kafka has acknowledged."""
+
+    def __init__(self, partitions: int, contacts: range) -> None:
+        self._contacts = contacts  # those that exist in HubSpot
+        self._log: list[list[Told]] = [[] for _ in range(partitions)]
+        self._history: dict[Key, list[tuple[int, Action]]] = {}
+        self._ended: dict[Key, int] = {}
+        self._last_end_is_letter: dict[Key, bool] = {}
+        self._letters: set[tuple[int, int, int | None]] = set()
+        self._ended_to = [0] * partitions  # below, all has an end
+        self._answered: dict[Key, int] = {}
+
+    def tell(self, partition: int, told: Told) -> None:
+        """Note an event that is being written."""
+        offset = len(self._log[partition])
+        self._log[partition].append(told)
+        for key, action in told.changes.items():
+            self._history.setdefault(key, []).append((offset, action))
+
+    def answered(self, result: Result) -> None:
+        """Note that the service says of a request that it was applied."""
+        for each in result.contacts:
+            key = (result.list_id, each.contact)
+            self.check_change(key, each.change.assignment.partition, each.change.offset, each.change.action)
+            self._answered[key] = max(self._answered.get(key, 0), each.change.offset)
+
+    def check_change(self, key: Key, partition: int, offset: int, action: Action) -> None:
+        """Hold a change that a record carries against the log."""
+        if self._log[partition][offset].changes.get(key) is not action:
+            raise Broken(
+                "records tell the truth", f"list {key[0]}, contact {key[1]}: no {action} at {partition}/{offset}"
+            )
+
+    def check_intent(self, key: Key, action: Action, position: int) -> None:
+        """Hold what a request asks for against what was answered, and what the member has read (below `position`)."""
+        answered = self._answered.get(key, 0)
+        intents = {each for offset, each in self._history.get(key, ()) if answered <= offset < position}
+        if action not in intents:
+            raise Broken(
+                "never back to an older intent",
+                f"list {key[0]}, contact {key[1]}: {action} was sent, {answered} was answered, the log has "
+                f"{self._history.get(key)}",
+            )
+
+    def record(self, record: Result | DeadLetter) -> None:
+        """Note a record that is in its topic."""
+        if isinstance(record, Result):
+            for each in record.contacts:
+                self._end((record.list_id, each.contact), each.change.offset, letter=False)
+        elif record.event is not None:
+            self._letters.add((record.event.partition, record.event.offset, None))
+        else:
+            list_id = record.list_id or 0
+            for refused in record.contacts:
+                change = refused.change
+                if record.reason == "INVALID_RECORD_ID":
+                    self._letters.add((change.assignment.partition, change.offset, list_id))
+                else:
+                    key = (list_id, int(refused.record_id))
+                    self.check_change(key, change.assignment.partition, change.offset, change.action)
+                    self._end(key, change.offset, letter=True)
+
+    def check_commit(self, partition: int, offset: int) -> None:
+        """Hold a commit against what came of all below it.
+
+        Below `offset` each change must have a durable end, its own or that of a newer one of its contact; or a newer
+        one lies at `offset` or above, where the next owner finds it.
+        """
+        log = self._log[partition]
+        while self._ended_to[partition] < len(log) and self._has_ended(partition, self._ended_to[partition], len(log)):
+            self._ended_to[partition] += 1
+        for below in range(self._ended_to[partition], offset):
+            if not self._has_ended(partition, below, offset):
+                raise Broken("committed <= safe", f"{offset} of partition {partition}, but {below} has no end")
+
+    def members(self, list_id: int, present: frozenset[int]) -> frozenset[int]:
+        """Give who is to be on a list; if a contact's newest change is a dead letter, what is `present` is right."""
+        wanted = set()
+        for (each, contact), history in self._history.items():
+            if each != list_id:
+                continue
+            spared = self._last_end_is_letter.get((each, contact)) and self._ended[each, contact] == history[-1][0]
+            wanted_there = history[-1][1] is Action.ADD and contact in self._contacts
+            if contact in present if spared else wanted_there:
+                wanted.add(contact)
+        return frozenset(wanted)
+
+    def _end(self, key: Key, offset: int, *, letter: bool) -> None:
+        if offset >= self._ended.get(key, 0):
+            self._ended[key] = offset
+            self._last_end_is_letter[key] = letter
+
+    def _has_ended(self, partition: int, offset: int, commit: int) -> bool:
+        told = self._log[partition][offset]
+        return all(
+            self._ended.get(key, -1) >= offset or self._history[key][-1][0] >= max(commit, offset + 1)
+            for key in told.changes
+        ) and all((partition, offset, list_id) in self._letters for list_id in told.letters)
