@@ -228,7 +228,8 @@ class Delivery:
                 self._send(lane, now)
 
     def _send(self, lane: Lane, now: float) -> None:
-        flush = lane.list.next_request(now, self._outside.new_id(), self.trigger)
+        probe = bool(lane.account.parking)
+        flush = lane.list.next_request(now, self._outside.new_id(), self.trigger, probe=probe)
         if flush.trigger is not None:
             lane.series.flush(flush.trigger)
         lane.permit = Permit(self._fence, self._outside.clock.monotonic)

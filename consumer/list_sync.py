@@ -161,9 +161,12 @@ class ListSync:
                 self._window.fold(contact, change, now)
             doubt.holds.release()
 
-    def next_request(self, now: float, request_id: str, trigger: Trigger | None = None) -> Flush:
+    def next_request(
+        self, now: float, request_id: str, trigger: Trigger | None = None, *, probe: bool = False
+    ) -> Flush:
         """Cut the next request. `trigger` overrides why the window leaves: `drain` or `revoke`.
 
+        What probes a parked list, or its account (`probe`), carries one contact: it may well be refused again.
         Raises RuntimeError while the one before is not answered.
         """
         if self._flight is not None:
@@ -175,7 +178,7 @@ class ListSync:
                 left_by = trigger or ("size" if full else "age")
                 self._batch, self._tried = self._window.take(), self.newest
         batch = self._batch
-        contacts = batch.cut(self._size) if batch is not None else {}
+        contacts = batch.cut(1 if probe or self.parking else self._size) if batch is not None else {}
         if batch is not None and not len(batch):
             self._batch = None
         request = Request(

@@ -409,6 +409,26 @@ def test_a_refused_account_does_not_park_its_lists() -> None:
     assert bench.list.ready_at() == 5.0
 
 
+@pytest.mark.parametrize("of_account", [False, True])
+def test_a_probe_spends_one_contact(*, of_account: bool) -> None:
+    """However many changes wait for a parked list, or for one of a parked account, the next request carries one."""
+    bench = Bench()
+    for contact in range(1, 6):
+        bench.read(contact)
+    if not of_account:
+        bench.try_with(GONE, 0.0)
+        for contact in range(1, 6):
+            bench.read(contact)
+    flush = bench.list.next_request(1000.0, "probe", probe=of_account)
+    assert len(flush.request.adds) == 1
+    refused = bench.answer(GONE, 1000.0)
+    assert [len(each.refused) for each in refused] == [1]
+    assert bench.list.pending == 4
+    assert len(bench.flush(2000.0).request.adds) == 1
+    bench.answer(OK, 2000.0)
+    assert len(bench.flush(2000.0).request.adds) == 3, "a success ends it"
+
+
 def test_a_parked_list_does_not_hold_the_log_for_ever() -> None:
     """What a refused list keeps for so long is given up too, and what came later waits for the next probe."""
     bench = Bench(rules=replace(RULES, max_contacts=1, give_up_after=600.0))

@@ -111,7 +111,7 @@ class ReplaySource:
         self._questions.close()
 
     def _begin(self, timeout: float) -> None:
-        """Assign once the ends are known."""
+        """Assign once the ends are known. Where a partition is begun stands for what the group has committed."""
         wait(() if self._asked is None else (self._asked,), timeout)
         self._take_ends()
         if self._looked:
@@ -119,7 +119,7 @@ class ReplaySource:
             self._consumer.assign([KafkaPartition(*key, offset) for key, offset in self._starts.items()])
             self._listener.assigned(list(self._starts))
             for key, end in self._ends.items():
-                self._listener.started(key, None, end)
+                self._listener.started(key, self._starts[key], end)
 
     def _tell(self) -> None:
         ended, self._ended = self._ended, []

@@ -298,7 +298,7 @@ class MemoryLog:
             self.look()
             self._listener.assigned(list(self._starts))
             for key, end in self._ends.items():
-                self._listener.started(key, None, end)
+                self._listener.started(key, self._starts[key], end)
         elif not self.stalled:
             for key in sorted(self._positions.keys() - self._paused):
                 position = self._positions[key]

@@ -101,7 +101,7 @@ def test_it_reads_from_its_places_to_the_end_and_on(bench: Bench) -> None:
     with closing(ReplaySource(bench.properties, {FIRST: 1, SECOND: 0}, bench.heard)) as source:
         bench.read_until(source, lambda: set(bench.heard.ended) == {FIRST, SECOND})
         assert bench.values == ["one", "two"]
-        assert bench.heard.starts == {FIRST: (None, 3), SECOND: (None, 0)}
+        assert bench.heard.starts == {FIRST: (1, 3), SECOND: (0, 0)}
         assert source.looked()
         assert source.read() == (2, 2)
         bench.write("three", partition=1)
