@@ -24,7 +24,7 @@ COMMIT_EVERY = 1.0
 COMMIT_AGAIN = 1.0  # after an error, such as a commit in the middle of a rebalance
 PUBLISH_EVERY = 1.0
 RELIEVE_EVERY = 30.0
-MOST_UNACKNOWLEDGED = 10_000  # records that Kafka has not acknowledged; past that reading pauses
+MOST_UNACKNOWLEDGED = 200_000  # contacts' worth of records that Kafka has not acknowledged; past that reading pauses
 OUT_OF_RANGE = "OFFSET_OUT_OF_RANGE"
 RESUME_AT = 0.5  # of a bound: librdkafka throws its prefetched messages away at each pause, so they must be rare
 
@@ -230,7 +230,7 @@ class Loop:
     def _balance(self, source: Source, now: float) -> None:
         """Pause at a bound and resume at half of it, so that the group never waits for HubSpot."""
         full = self._delivery.pending / self._bounds.max_pending_contacts
-        load = max(full, self._sink.pending / MOST_UNACKNOWLEDGED)
+        load = max(full, self._sink.weight / MOST_UNACKNOWLEDGED)
         if not self._paused and load >= 1:
             self._paused = True
             source.pause([partition.key for partition in self._partitions])

@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple
 
 from consumer.changes import Action, Change
 
+_CONTACT = 300  # bytes that a waiting contact takes
+_RECORD = 10  # a record without contacts takes about as much as so many
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -168,6 +171,11 @@ class Result:
     answered_at: float
     contacts: tuple[ContactOutcome, ...]
 
+    @property
+    def weight(self) -> int:
+        """What it takes to keep it, as many waiting contacts do."""
+        return _RECORD + len(self.contacts)
+
 
 class RefusedContact(NamedTuple):
     """One contact of a dead letter. `record_id` is text, for it may not be a number at all."""
@@ -189,6 +197,12 @@ class RawEvent:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        parts = [self.key, self.value, *(content for _, content in self.headers)]
+        return sum(len(part) for part in parts if part is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -203,6 +217,11 @@ class DeadLetter:
     request_id: str | None = None
     contacts: tuple[RefusedContact, ...] = ()
     event: RawEvent | None = None
+
+    @property
+    def weight(self) -> int:
+        """What it takes to keep it, as many waiting contacts do."""
+        return _RECORD + len(self.contacts) + (self.event.size // _CONTACT if self.event is not None else 0)
 
 
 DEAD_LETTER_REASONS: Mapping[str, str] = {

@@ -74,6 +74,10 @@ class Sink(Protocol):
     def pending(self) -> int:
         """How many records are not acknowledged yet."""
 
+    @property
+    def weight(self) -> int:
+        """What these records take, as many waiting contacts do."""
+
     def send(self, record: Result | DeadLetter, done: Callable[[], None]) -> None:
         """Take a record. `done` is called from within `serve`, once Kafka has acknowledged all of it."""
 

@@ -76,6 +76,11 @@ class Ledger:
         """How many records are not acknowledged yet."""
         return self._sink.pending
 
+    @property
+    def weight(self) -> int:
+        """What these records take, as many waiting contacts do."""
+        return self._sink.weight
+
     def send(self, record: Result | DeadLetter, done: Callable[[], None]) -> None:
         """Pass a record on."""
 

@@ -37,9 +37,10 @@ Record = Result | DeadLetter
 class _Delivery:
     """Counts the messages of one record down."""
 
-    __slots__ = ("_done", "_left")
+    __slots__ = ("_done", "_left", "record")
 
-    def __init__(self, done: Callable[[], None]) -> None:
+    def __init__(self, record: Record, done: Callable[[], None]) -> None:
+        self.record = record
         self._done = done
         self._left = 1
 
@@ -79,16 +80,23 @@ class KafkaSink:
         self._waiting: deque[_Parcel] = deque()
         self._waits_until = 0.0
         self._pending = 0
+        self._weight = 0
 
     @property
     def pending(self) -> int:
         """How many records are not acknowledged yet."""
         return self._pending
 
+    @property
+    def weight(self) -> int:
+        """What these records take, as many waiting contacts do."""
+        return self._weight
+
     def send(self, record: Record, done: Callable[[], None]) -> None:
         """Take a record; `done` is called once Kafka has all of it."""
         self._pending += 1
-        self._waiting.append(_Parcel(record, _Delivery(done)))
+        self._weight += record.weight
+        self._waiting.append(_Parcel(record, _Delivery(record, done)))
 
     def serve(self) -> None:
         """Send what waits and take the delivery reports. Raises KafkaFailed when the producer cannot go on."""
@@ -138,7 +146,9 @@ class KafkaSink:
 
     def _reported(self, parcel: _Parcel, error: KafkaError | None) -> None:
         if error is None:
-            self._pending -= parcel.delivery.acknowledged()
+            if parcel.delivery.acknowledged():
+                self._pending -= 1
+                self._weight -= parcel.delivery.record.weight
         elif error.code() == _TOO_LARGE:
             parts = list(_smaller(parcel))
             parcel.delivery.split(len(parts))

@@ -244,6 +244,11 @@ class MemorySink:
         """Records that are not acknowledged."""
         return len(self._unacknowledged)
 
+    @property
+    def weight(self) -> int:
+        """What these records take, as many waiting contacts do."""
+        return sum(record.weight for record, _ in self._unacknowledged)
+
     def send(self, record: Result | DeadLetter, done: Callable[[], None]) -> None:
         """Take a record."""
         self._unacknowledged.append((record, done))

@@ -118,6 +118,7 @@ class World:
     def finish(self, messages: int) -> list[Written]:
         """Turn until all is acknowledged and so many messages can be read; give them."""
         self.until(lambda: self.sink.pending == 0 and len(self._raw) >= messages)
+        assert self.sink.weight == 0
         return self.written
 
     @property
@@ -253,6 +254,7 @@ def test_done_means_acknowledged(broker: Broker) -> None:
     first, second = result("first"), refused()
     world.send(first, second)
     assert (world.sink.pending, world.done) == (2, [])
+    assert world.sink.weight > 2
 
     world.finish(2)
     world.turn(FEW_TURNS)
