@@ -225,14 +225,14 @@ class Delivery:
                 self._gated.add(lane)
             else:
                 account.next(now, refresh=refresh)
-                self._send(lane, now)
+                self._send(lane, now, refresh=refresh)
 
-    def _send(self, lane: Lane, now: float) -> None:
+    def _send(self, lane: Lane, now: float, *, refresh: bool) -> None:
         probe = bool(lane.account.parking)
         flush = lane.list.next_request(now, self._outside.new_id(), self.trigger, probe=probe)
         if flush.trigger is not None:
             lane.series.flush(flush.trigger)
-        lane.permit = Permit(self._fence, self._outside.clock.monotonic)
+        lane.permit = Permit(self._fence, self._outside.clock.monotonic, may_refresh=refresh)
         self._workers.submit(flush.request, lane.permit)
         self._schedule(lane)
 

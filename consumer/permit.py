@@ -41,9 +41,13 @@ class Fence:
 
 
 class Permit:
-    """The leave of one request to go out, asked by its worker right before the bytes do, or withdrawn by the loop."""
+    """The leave of one request to go out, asked by its worker right before the bytes do, or withdrawn by the loop.
 
-    def __init__(self, fence: Fence, clock: Callable[[], float]) -> None:
+    `may_refresh`: the rate was asked for a token refresh as well.
+    """
+
+    def __init__(self, fence: Fence, clock: Callable[[], float], *, may_refresh: bool = True) -> None:
+        self.may_refresh = may_refresh
         self._fence = fence
         self._clock = clock
         self._lock = threading.Lock()

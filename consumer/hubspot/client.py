@@ -27,6 +27,7 @@ NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx
 class _Attempt:
     """What is known so far of the calls of one request."""
 
+    may_refresh: bool
     statuses: list[str] = field(default_factory=list)
     refreshes: list[Refresh] = field(default_factory=list)
     remaining: int | None = None
@@ -59,7 +60,7 @@ class HubSpotClient:
 
     def perform(self, request: Request, permit: Permit) -> Answer:
         """Look at the list if `request` asks for it, then send its memberships if it has any."""
-        attempt = _Attempt()
+        attempt = _Attempt(permit.may_refresh)
         sent_at = self._wall()
         verdict = self._perform(request, permit, attempt)
         return Answer(
@@ -111,7 +112,7 @@ class HubSpotClient:
         self, method: str, path: str, body: bytes | None, permit: Permit | None, attempt: _Attempt
     ) -> httpx.Response | Verdict:
         """Send one call; give its response, or what it means that there is none."""
-        call = Call(permit, attempt.refreshes)
+        call = Call(permit, attempt.may_refresh and not attempt.refreshes, attempt.refreshes)
         headers = {"Content-Type": "application/json"} if body is not None else None
         try:
             response = self._client.request(method, path, content=body, headers=headers, extensions={CALL: call})

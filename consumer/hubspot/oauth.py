@@ -33,12 +33,13 @@ class Call:
     """What one attempt tells about itself on its way through the flow. Without a permit it asks nobody."""
 
     permit: Permit | None = None
+    may_refresh: bool = True
     refreshes: list[Refresh] = field(default_factory=list)
     refreshing: bool = False
 
 
 class WithdrawnError(Exception):
-    """The permit was withdrawn before the request left."""
+    """The permit was withdrawn before the request left, or does not cover the token refresh that it would take."""
 
 
 class RefreshError(Exception):
@@ -92,6 +93,8 @@ class OAuth(httpx.Auth):
         with self._lock:
             token = self._token
             if token is None or self.refresh_due():
+                if not call.may_refresh:
+                    raise WithdrawnError
                 call.refreshing = True
                 token = yield from self._refresh(request, call)
                 call.refreshing = False

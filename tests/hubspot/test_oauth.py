@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from consumer.hubspot.oauth import Call, RefreshError
-from consumer.outcomes import TOKEN_EXPIRED, Applied, NotSent, Recoverable, Scope, Terminal
+from consumer.outcomes import TOKEN_EXPIRED, Applied, NotSent, Recoverable, Request, Scope, Terminal
+from consumer.permit import Permit
 from consumer.secret import HIDDEN, Secret
 from consumer.simulator import Fault, Quirks
 from tests.hubspot.world import TIMEOUT, World, change, secret_file, served
@@ -390,3 +391,23 @@ def _write(file: Path, value: str) -> None:
 
 def _access_token(world: World) -> str:
     return str(world.wire.requests[-1].headers["authorization"]).removeprefix("Bearer ")
+
+
+def test_a_refresh_that_was_not_reckoned_with_is_not_made(world: World) -> None:
+    """A request that finds its token ended, without leave to renew it, does not leave; with leave it does both."""
+    without = Permit(world.fence, world.clock.monotonic, may_refresh=False)
+    assert isinstance(world.perform(permit=without).verdict, NotSent)
+    assert world.portal.log == []
+
+    assert isinstance(world.perform().verdict, Applied)
+    assert (len(world.refreshes), world.others) == (1, ["PUT"])
+
+
+def test_one_leave_to_refresh_is_for_one_refresh(world: World) -> None:
+    """A token that ends between the look at a list and its change is renewed by the next request, not once more."""
+    world.portal.inject(Fault("token_expired", method="GET", times=1))
+    looking = Request("r", "vip", "acme", 10, adds=(1,), look=True)
+    assert isinstance(world.perform(looking).verdict, Recoverable)
+    assert len(world.refreshes) == 1
+    assert isinstance(world.perform(looking).verdict, Applied)
+    assert len(world.refreshes) == 2

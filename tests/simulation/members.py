@@ -129,8 +129,7 @@ class WatchedWorkers(ScriptedWorkers):
         super().__init__(world.settings, world.portal, world.clock)
         self._actor = actor
         self._simulation = actor.simulation
-        # Tick and time of each request, and whether it was known then that it takes a token refresh.
-        self._submitted: dict[str, tuple[int, float, bool]] = {}
+        self._submitted: dict[str, tuple[int, float]] = {}  # tick and time of each request
         self._out: dict[int, str] = {}  # the request on the wire of each list
         self._starts: dict[str, list[float]] = {}  # when each HTTP request of an account was allowed to start
 
@@ -143,8 +142,7 @@ class WatchedWorkers(ScriptedWorkers):
         if set(request.adds) & set(request.removes):
             raise Broken("no contact in both sets", f"{self._actor}: {request}")
         self._out[request.list_id] = request.request_id
-        refresh = self.refresh_due(request.account)
-        self._submitted[request.request_id] = (self._simulation.tick(), self._clock.monotonic(), refresh)
+        self._submitted[request.request_id] = (self._simulation.tick(), self._clock.monotonic())
         super().submit(request, permit)
 
     def take(self, wait: float = 0.0) -> list[Answer]:
@@ -170,10 +168,9 @@ class WatchedWorkers(ScriptedWorkers):
         super()._perform(request, permit)
         seen = log[before:]
         self._actor.handled[request.request_id] = seen
-        tick, at, refresh = self._submitted[request.request_id]
+        tick, at = self._submitted[request.request_id]
         for each in seen:
-            if refresh or each.list_id is not None:  # nobody foresees a token that HubSpot calls expired too early
-                self._note_start(request.account, at)
+            self._note_start(request.account, at)
             if each.method == "PUT":
                 self._check(request, each, tick)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.simulator.faults import Fault
-from tests.simulation.plan import Crash, Hit, Join, Pass, Plan, RefuseCommits, Setup, Tell
+from tests.simulation.plan import Crash, Dawdle, Hit, Join, Pass, Plan, RefuseCommits, Setup, Tell
 from tests.simulation.seeds import quiet
 from tests.simulation.simulation import Simulation
 
@@ -27,3 +27,19 @@ def test_a_crash_before_the_first_commit(members: int) -> None:
     )
     with quiet():
         Simulation(Plan(1, Setup(partitions=1, members=members), steps)).run()
+
+
+def test_a_token_that_ends_too_early_keeps_the_rate() -> None:
+    """A refresh that nobody foresaw when the request was submitted waits for the rate like every other."""
+    setup = Setup(sources=(0, 1, 2, 3), requests_per_10s=5, max_age="500ms")
+    unavailable = Fault("unavailable", list_id=101)
+    expired = Fault("token_expired", times=2)
+    steps = (
+        Pass(1.0),
+        Hit(unavailable),
+        Dawdle(4),
+        Hit(expired),
+        Pass(25.0),
+    )
+    with quiet():
+        Simulation(Plan(1, setup, steps)).run()
