@@ -3,10 +3,9 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -15,7 +14,7 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from tests.real import parts
 from tests.real.authority import Authority
-from tests.real.processes import Process, free_port, run, running, until
+from tests.real.processes import Process, Restartable, free_port, run, until
 
 IMAGE = "apache/kafka:4.3.1"
 USER = "sync"
@@ -56,7 +55,7 @@ class Broker:
         return int(self.bootstrap.partition(",")[0].rpartition(":")[2])
 
 
-class JavaBroker:
+class JavaBroker(Restartable):
     """Context manager: the broker that Maven brings, with its data in `folder`.
 
     Who comes without a name may do all; others what the topic's access control lists say, and all where it has none.
@@ -65,12 +64,12 @@ class JavaBroker:
     """
 
     def __init__(self, folder: Path, authority: Authority, *, ways: int = 0) -> None:
+        super().__init__()
         port, secure_port, controller_port = free_port(), free_port(), free_port()
         self.broker = Broker(f"127.0.0.1:{port}", f"127.0.0.1:{secure_port}")
         self.ways = tuple((free_port(), free_port()) for _ in range(ways))
         self._folder = folder
         self._file = folder / "server.properties"
-        self._stack = ExitStack()
         self._write_properties(controller_port, authority)
         self._java: tuple[str, ...] = ()
 
@@ -80,26 +79,11 @@ class JavaBroker:
         format_it = [*self._java, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID]
         scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
         run([*format_it, "-c", self._file, "--add-scram", scram])
-        self._start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """Stop; at the end start again, with all it had."""
-        self._stack.close()
-        try:
-            yield
-        finally:
-            self._start()
+        return super().__enter__()
 
     def _start(self) -> None:
         command: list[str | Path] = [*self._java, "kafka.Kafka", self._file]
-        process = self._stack.enter_context(running(command, self._folder / "broker.log"))
+        process = self._run(command, self._folder / "broker.log")
         _wait_for(self.broker.bootstrap, process)
 
     def _write_properties(self, controller_port: int, authority: Authority) -> None:

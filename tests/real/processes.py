@@ -5,10 +5,13 @@ import shutil
 import signal
 import socket
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from time import monotonic
+from types import TracebackType
+from typing import Self
 
 PATIENCE = 30.0  # seconds until a test gives up on what should come about
 PAUSE = 0.05  # seconds between two looks
@@ -73,6 +76,38 @@ def running(
             yield process
         finally:
             process.stop(grace)
+
+
+class Restartable(ABC):
+    """Context manager: one process that can be away for a while, and comes back with all it had."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Stop; at the end start again."""
+        self._stack.close()
+        try:
+            yield
+        finally:
+            self._start()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start it with `_run`, and wait until it answers."""
+
+    def _run(self, command: Sequence[str | Path], log_file: Path) -> Process:
+        return self._stack.enter_context(running(command, log_file))
 
 
 def run(

@@ -1,27 +1,23 @@
 """A real registry, Apicurio, which speaks Confluent's API and asks for a name and a password."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from tests.real import parts
-from tests.real.processes import Process, free_port, running, until
+from tests.real.processes import Process, Restartable, free_port, until
 
 USER = "sync"
 PASSWORD = "open-sesame"
 
 
-class RegistryServer:
+class RegistryServer(Restartable):
     """Context manager: a registry at `url` (Confluent's API)."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._folder = folder
-        self._stack = ExitStack()
         self.process: Process
         self.port = free_port()
 
@@ -44,24 +40,6 @@ class RegistryServer:
         """Make a client."""
         return SchemaRegistryClient(self.properties)
 
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """Stop; at the end start again, with all it had."""
-        self._stack.close()
-        try:
-            yield
-        finally:
-            self._start()
-
-    def __enter__(self) -> Self:
-        self._start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
     def _start(self) -> None:
         (jar,) = (parts.resolve() / "registry").glob("*-runner.jar")
         properties = {
@@ -80,7 +58,7 @@ class RegistryServer:
         }
         given = [f"-D{name}={value}" for name, value in properties.items()]
         log_file = self._folder / "registry.log"
-        self.process = self._stack.enter_context(running([*parts.JAVA, "-Xmx256m", *given, "-jar", jar], log_file))
+        self.process = self._run([*parts.JAVA, "-Xmx256m", *given, "-jar", jar], log_file)
         until(self._answers, self.process, within=120)
 
     def _answers(self) -> bool:
