@@ -28,12 +28,12 @@ class Doubt:
         self._mixed: set[int] = set()  # both actions may be on the wire
         self._contested: dict[int, Change] = {}
 
-    def may_have_been_sent(self, contact: int, change: Change) -> bool:
-        """Add a change to what may take effect late. True if the contact is contested."""
+    def may_have_been_sent(self, contact: int, change: Change) -> None:
+        """Add a change to what may take effect late."""
         first = self._first.setdefault(contact, change)
         if first.action != change.action:
             self._mixed.add(contact)
-        return self.intends(contact, change)
+        self.intends(contact, change)
 
     def intends(self, contact: int, change: Change) -> bool:
         """Note the contact's newest intent. True if the contact is contested."""
@@ -48,10 +48,6 @@ class Doubt:
 
     def __contains__(self, contact: int) -> bool:
         return contact in self._first
-
-    def first(self, contact: int) -> Change:
-        """Give the first of the contact's changes that may take effect late."""
-        return self._first[contact]
 
     def contested(self) -> dict[int, Change]:
         """Give the contacts to be sent once more, each with its newest intent."""
@@ -92,9 +88,8 @@ class Doubts:
             doubt = Doubt(assigned_at + self._settle, self._offsets)
             self._inherited[change.assignment] = doubt
             self._doubts.append(doubt)
-        if doubt.may_have_been_sent(contact, change):
-            first = doubt.first(contact)
-            doubt.holds.cover(first.assignment, self._earliest(first))
+        doubt.may_have_been_sent(contact, change)
+        doubt.holds.cover(change.assignment, change.offset)
 
     def intends(self, contact: int, change: Change) -> None:
         """Note a contact's newest intent, whatever request it will travel in."""
@@ -116,7 +111,3 @@ class Doubts:
             self._doubts = [doubt for doubt in self._doubts if doubt.until > now]
             self._inherited = {key: doubt for key, doubt in self._inherited.items() if doubt.until > now}
         return ended
-
-    def _earliest(self, change: Change) -> int:
-        committable = self._offsets.committable(change.assignment)
-        return change.offset if committable is None else max(change.offset, committable)

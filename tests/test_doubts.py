@@ -48,27 +48,19 @@ def test_where_both_may_be_on_the_wire_the_newest_is_contested() -> None:
     assert ended.contested() == {1: change(ASSIGNMENT, 2, ADD)}
 
 
-def test_a_contested_inheritance_is_kept_from_its_first_change() -> None:
-    """Whoever takes over within the time reads the first change again, and so inherits the same doubt."""
+@pytest.mark.parametrize("second", [ADD, REMOVE])
+def test_an_inheritance_is_kept_from_its_first_change(second: Action) -> None:
+    """Whoever takes over within the time reads it again, and so inherits the same doubt, contested or not yet."""
     doubts, offsets = _doubts(last=4)
     doubts.inherits(1, change(ASSIGNMENT, 5, ADD), 0.0)
-    doubts.inherits(1, change(ASSIGNMENT, 6, REMOVE), 0.0)
+    offsets.processed(ASSIGNMENT, 5)
+    assert offsets.committable(ASSIGNMENT) == 5
+    doubts.inherits(1, change(ASSIGNMENT, 6, second), 0.0)
     offsets.processed(ASSIGNMENT, 6)
     assert offsets.committable(ASSIGNMENT) == 5
     for ended in doubts.ended(120.0):
         ended.holds.release()
     assert offsets.committable(ASSIGNMENT) == 7
-
-
-def test_an_inheritance_holds_nothing_that_may_be_committed_already() -> None:
-    """What was committable before the contact changed its mind cannot be kept any more; the rest is."""
-    doubts, offsets = _doubts(last=4)
-    doubts.inherits(1, change(ASSIGNMENT, 5, ADD), 0.0)
-    offsets.processed(ASSIGNMENT, 5)
-    assert offsets.committable(ASSIGNMENT) == 6
-    doubts.inherits(1, change(ASSIGNMENT, 7, REMOVE), 0.0)
-    offsets.processed(ASSIGNMENT, 7)
-    assert offsets.committable(ASSIGNMENT) == 6
 
 
 def test_each_doubt_has_its_time() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from consumer.simulator.faults import Fault
-from tests.simulation.plan import Crash, Dawdle, Hit, Join, Pass, Plan, RefuseCommits, Setup, Tell
+from tests.simulation.plan import Crash, Dawdle, Hit, Join, Pass, Plan, RefuseCommits, Setup, Stop, Tell
 from tests.simulation.seeds import quiet
 from tests.simulation.simulation import Simulation
 
@@ -43,3 +43,22 @@ def test_a_token_that_ends_too_early_keeps_the_rate() -> None:
     )
     with quiet():
         Simulation(Plan(1, setup, steps)).run()
+
+
+def test_a_second_owner_that_stops_hands_the_doubt_on() -> None:
+    """What the first owner sent takes effect late, two owners later: the third one still knows of it."""
+    setup = Setup(sources=(0, 1, 0), accounts=2, partitions=3, members=2, max_contacts=2, max_age="2s", shutdown="8s")
+    steps = (
+        Tell(source=1, contact=2, enters=False),
+        Pass(1.0),
+        Join(),
+        Hit(Fault("late", seconds=59.0, times=1)),
+        Stop(member=0, twice=False),
+        Pass(2.0),
+        Stop(member=2, twice=False),
+        Pass(25.0),
+        Join(),
+        Tell(source=1, contact=2, enters=True),
+    )
+    with quiet():
+        Simulation(Plan(2_003_312, setup, steps)).run()
