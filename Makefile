@@ -19,7 +19,8 @@ test: $(DEV)  ## every test, on a real Kafka broker and a real Schema Registry
 	$(BIN)/pytest
 
 test-unit: $(DEV)  ## the tests that start no process and open no socket, with fewer examples: under 20 s
-	$(BIN)/pytest -m "not process" --ignore tests/real --ignore tests/chaos --hypothesis-profile quick
+	$(BIN)/pytest -n auto --maxprocesses 4 -m "not process" --ignore tests/real --ignore tests/chaos \
+	    --hypothesis-profile quick
 
 chaos: $(DEV)  ## SECONDS=600: rounds of chaos on real parts, each with a fresh seed; SEED=4 repeats one
 	$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
