@@ -52,6 +52,7 @@ class _Start:
     answered: bool = False
     committed_at: int | None = None
     reset: bool = False
+    stalled: bool = False
 
 
 class KafkaSource:
@@ -205,15 +206,17 @@ class KafkaSource:
             raise KafkaFailed(f"the consumer cannot go on: {error.str()}")
         if error.code() not in (_END, _RESET):
             _log.warning("Kafka reports an error", error=error.name(), message=error.str(), topic=message.topic())
-            return
         partition = TopicPartition(message.topic() or "", message.partition() or 0)
         start = self._starts.get(partition)
         if start is None:
-            return  # no longer ours
+            return  # no longer ours, or no partition's
         if error.code() == _END:
             self._ended.append(partition)
-        else:
+        elif error.code() == _RESET:
             start.reset = True
+        else:
+            # librdkafka may have failed to learn where the partition starts, and then reads nothing of it any more.
+            start.stalled = True
 
     def _pause_again(self, messages: Sequence[Message]) -> None:
         """Repeat a pause that was lost: librdkafka drops one that crosses the start of fetching after an assignment."""
@@ -227,7 +230,7 @@ class KafkaSource:
         for partition, start in list(self._starts.items()):
             if not start.answered:
                 self._ask_start(partition, start, now)
-            elif start.reset:
+            elif start.reset or start.stalled:
                 self._begin(partition, start)
 
     def _ask_start(self, partition: TopicPartition, start: _Start, now: float) -> None:
@@ -249,15 +252,18 @@ class KafkaSource:
         self._listener.started(partition, start.committed_at, end)
 
     def _begin(self, partition: TopicPartition, start: _Start) -> None:
-        """Begin a partition without a committed offset where the configuration says; report any other."""
-        start.reset = False
+        """Begin a partition where it is committed, or else where the configuration says; report one out of range."""
+        reset, start.reset, start.stalled = start.reset, False, False
         read_up_to = self._consumer.position([KafkaPartition(*partition)])[0].offset  # negative: nothing was read
-        if start.committed_at is not None or read_up_to >= 0:
+        if reset and (start.committed_at is not None or read_up_to >= 0):
             self._listener.out_of_range(partition, start.committed_at)
             return
+        if read_up_to >= 0:
+            return  # it goes on by itself
+        begin = self._first if start.committed_at is None else start.committed_at
         # A seek is refused in this state; handing the partition out anew is not, but now and then it ends a pause.
         self._consumer.incremental_unassign([KafkaPartition(*partition)])
-        self._consumer.incremental_assign([KafkaPartition(*partition, self._first)])
+        self._consumer.incremental_assign([KafkaPartition(*partition, begin)])
 
 
 class _Questions:
