@@ -20,6 +20,7 @@ class Group:
 
     def join(self, member: MemorySource) -> None:
         """Let a member in."""
+        member.in_group = True
         self.members.append(member)
         self._share()
 

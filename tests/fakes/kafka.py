@@ -81,6 +81,7 @@ class MemorySource:
         self.most_messages = MOST_MESSAGES  # in one poll
         self.reads_to: int | None = None  # an offset that no partition is read past
         self.slack = 0.0  # seconds that a poll takes at least when there is nothing to read
+        self.in_group = True
         self.closed = False
 
     @property
@@ -115,7 +116,11 @@ class MemorySource:
         self._rebalances.append(lambda: self._gone(keys, self._listener.lost))
 
     def cast_out(self) -> None:
-        """Let its session end unheard: it owns nothing any more, and what it was to hear is void. See `lose`."""
+        """Let its session end unheard: it owns nothing any more, and what it was to hear is void. See `lose`.
+
+        What it was to hear in the poll that it sleeps in, it hears all the same; the group knows nothing of that.
+        """
+        self.in_group = False
         self._rebalances.clear()
         for key in self._positions:
             self._disown(key)
@@ -168,7 +173,8 @@ class MemorySource:
 
     def _assigned(self, keys: list[TopicPartition]) -> None:
         for key in keys:
-            self._broker.owners[key] = self
+            if self.in_group:
+                self._broker.owners[key] = self
             self._positions[key] = self._broker.committed.get(key, self._broker.begin.get(key, 0))
             self._told_end.discard(key)
             self._epochs[key] = self._epochs.get(key, 0) + 1
