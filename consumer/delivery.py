@@ -41,7 +41,7 @@ class Delivery:
         self._catching_up = catching_up
         self._heap: list[tuple[float, int, Lane]] = []
         self._ties = count()
-        self._gated: set[Lane] = set()
+        self._gated: dict[Lane, None] = {}  # in the order in which they came: a set's would be another in every process
         self._gated_by: tuple[AbstractSet[Assignment], bool] = (frozenset(), False)
         self._changed: set[Lane] = set()
         self._newest = 0
@@ -202,7 +202,7 @@ class Delivery:
         by = (frozenset(self._catching_up), self.over_bound)
         if by != self._gated_by:
             self._gated_by = by
-            gated, self._gated = self._gated, set()
+            gated, self._gated = self._gated, {}
             for lane in gated:
                 self._schedule(lane)
 
@@ -222,7 +222,7 @@ class Delivery:
                 self._schedule(lane)
             elif self._is_gated(lane):
                 account.drop(lane.list)
-                self._gated.add(lane)
+                self._gated[lane] = None
             else:
                 account.next(now, refresh=refresh)
                 self._send(lane, now, refresh=refresh)

@@ -58,7 +58,7 @@ class _Wait:
     ask_at: float
     pause: float = ASK_AGAIN_FIRST
     unknown_since: float | None = None
-    partitions: set[TopicPartition] = field(default_factory=set)
+    partitions: dict[TopicPartition, None] = field(default_factory=dict)  # in the order in which they came
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ class Intake:
             del self._schemas[schema_id]
             schema = None
         if schema is None:
-            self._waits.setdefault(schema_id, _Wait(ask_at=now)).partitions.add(key)
+            self._waits.setdefault(schema_id, _Wait(ask_at=now)).partitions[key] = None
         return schema
 
     def _route(self, partition: Partition, message: Message, event: MembershipEvent, now: float, wall: float) -> None:

@@ -1,5 +1,6 @@
 """Many seeds: in this process, in several, or on and on."""
 
+import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ import structlog
 
 from tests.simulation.plan import make_plan
 from tests.simulation.shrink import failure, shrink
+from tests.simulation.simulation import Simulation
 
 CHUNK = 25  # seeds that a process plays at once
 
@@ -32,6 +34,14 @@ def first_failure(seeds: Iterable[int]) -> int | None:
     """Play these seeds; give the first that fails."""
     with quiet():
         return next((seed for seed in seeds if failure(make_plan(seed)) is not None), None)
+
+
+def digest(seed: int) -> str:
+    """Play a seed; give a digest of all that HubSpot saw of it."""
+    simulation = Simulation(make_plan(seed))
+    with quiet():
+        simulation.run()
+    return hashlib.sha256(repr(simulation.world.portal.log).encode()).hexdigest()
 
 
 def explain(seed: int) -> str:

@@ -7,11 +7,12 @@ import pytest
 
 from tests.simulation.defects import DEFECTS
 from tests.simulation.plan import make_plan
-from tests.simulation.seeds import explain, first_failure, play, quiet
+from tests.simulation.seeds import digest, explain, first_failure, play, quiet
 from tests.simulation.shrink import failure, kind, shrink
 
 FEW = 10
 SEEDS = 1_000
+ALIKE = 40
 
 
 def test_the_laws_hold_in_a_few_seeds() -> None:
@@ -26,6 +27,16 @@ def test_the_laws_hold_in_a_thousand_seeds() -> None:
     *_, last = play(0, number=SEEDS)
     assert last.failed is None, explain(last.failed)
     assert last.passed == SEEDS
+
+
+@pytest.mark.process
+def test_a_seed_plays_alike_in_every_process() -> None:
+    """What fails once fails again: HubSpot sees the same of a seed, to the byte, in whatever process it is played."""
+    played = []
+    for _ in range(2):
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # with a hash seed of its own
+            played.append([*pool.map(digest, range(ALIKE))])
+    assert played[0] == played[1]
 
 
 @pytest.mark.process
