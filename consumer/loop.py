@@ -79,8 +79,8 @@ class Loop:
         self._deadline = float("inf")
         self._paused = False
         self._commit_at = float("-inf")
-        self._committing = False
-        self._commit_confirms = False  # it was asked for after the member had been in doubt
+        self._unanswered = 0  # commits that were asked for
+        self._asked_in_doubt = 0  # the fence's doubts when the only one of them was asked for; 0: it ends no doubt
         self._publish_at = float("-inf")
         self._relieve_at = float("-inf")
         self._had_assignment = False
@@ -184,7 +184,7 @@ class Loop:
 
     def committed(self, offsets: Mapping[TopicPartition, int], errors: Mapping[TopicPartition, str]) -> None:
         """Learn what came of a commit; what was not taken is asked again later."""
-        self._committing = False
+        self._unanswered -= 1
         for key, offset in offsets.items():
             self._partitions.committed(key, offset)
         for key in errors:
@@ -195,8 +195,8 @@ class Loop:
             self._commit_at = self._clock.monotonic() + COMMIT_AGAIN
             told = {f"{key.topic}/{key.partition}": error for key, error in errors.items()}
             _log.warning("offsets not committed, asked again", errors=told)
-        elif offsets and self._commit_confirms:
-            self._fence.confirmed()
+        elif offsets and self._asked_in_doubt:
+            self._fence.confirmed(self._asked_in_doubt)
 
     def _obey(self, now: float) -> None:
         while self._stops:
@@ -246,7 +246,7 @@ class Loop:
 
     def _commit(self, source: Source, now: float) -> None:
         """Ask to commit what is committable and was not asked for yet. The answer goes to `committed`."""
-        if self._committing or (now < self._commit_at and self.state is State.RUNNING):
+        if self._unanswered or (now < self._commit_at and self.state is State.RUNNING):
             return
         offsets = self._partitions.committable(again=self._fence.in_doubt)
         if offsets:
@@ -258,8 +258,9 @@ class Loop:
             partition = self._partitions.get(key)
             if partition is not None:
                 partition.asked = offset
-        self._committing = True
-        self._commit_confirms = self._fence.in_doubt
+        # While an older one is not answered nobody can tell whose answer comes, and it may be from before the doubt.
+        self._asked_in_doubt = self._fence.doubts if self._fence.in_doubt and not self._unanswered else 0
+        self._unanswered += 1
         source.commit(offsets)
 
     def _finish(self, source: Source, now: float) -> None:
@@ -267,7 +268,7 @@ class Loop:
         busy = self._delivery.unfinished(self._deadline) or self._sink.pending
         if not busy:
             self._commit(source, now)
-            busy = self._committing or bool(self._partitions.committable())
+            busy = bool(self._unanswered or self._partitions.committable())
         if not busy or now >= self._deadline:
             _log.info("stopped", left_for_the_next_owner=self._delivery.pending, unacknowledged=self._sink.pending)
             self.state = State.STOPPED

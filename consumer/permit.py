@@ -16,6 +16,7 @@ class Fence:
 
     def __init__(self, session_timeout: float, now: float) -> None:
         self.session_timeout = session_timeout
+        self.doubts = 0  # how often the member has been in doubt
         self._last_poll = now
         self._in_doubt = False
 
@@ -28,11 +29,16 @@ class Fence:
         """Note a poll. A poll alone does not end a doubt: the broker's answer may be on its way."""
         if now - self._last_poll > self.session_timeout:
             self._in_doubt = True
+            self.doubts += 1
         self._last_poll = now
 
-    def confirmed(self) -> None:
-        """Take the broker's word that the member is in the group: it accepted a commit, or it assigned anew."""
-        self._in_doubt = False
+    def confirmed(self, doubts: int) -> None:
+        """Take the broker's word that the member is in the group: it accepted a commit, asked for when `doubts` was so.
+
+        What was asked for before the latest doubt says nothing of the time after it.
+        """
+        if doubts == self.doubts:
+            self._in_doubt = False
 
     def open_at(self, now: float) -> bool:
         """Tell whether requests may leave."""

@@ -64,10 +64,10 @@ def test_a_late_poll_alone_opens_nothing() -> None:
 
 
 def test_the_brokers_word_opens_the_fence() -> None:
-    """Once the broker has accepted a commit or assigned anew, requests leave again."""
+    """Once the broker has accepted a commit that was asked for since, requests leave again."""
     fence = Fence(SESSION, now=100.0)
     fence.polled(200.0)
-    fence.confirmed()
+    fence.confirmed(fence.doubts)
 
     assert not fence.in_doubt
     assert fence.open_at(200.0)
@@ -76,9 +76,20 @@ def test_the_brokers_word_opens_the_fence() -> None:
 def test_the_brokers_word_does_not_stand_for_a_poll() -> None:
     """A confirmation makes no old poll young."""
     fence = Fence(SESSION, now=100.0)
-    fence.confirmed()
+    fence.confirmed(fence.doubts)
 
     assert not fence.open_at(100.0 + SESSION + 1)
+
+
+def test_the_brokers_word_of_before_opens_nothing() -> None:
+    """What the broker accepted for a member that slept once says nothing of it once it has slept again."""
+    fence = Fence(SESSION, now=100.0)
+    fence.polled(200.0)
+    asked_for = fence.doubts
+    fence.polled(300.0)
+    fence.confirmed(asked_for)
+
+    assert fence.in_doubt
 
 
 class _Interrupted(Fence):

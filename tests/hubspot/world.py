@@ -82,7 +82,7 @@ class World:
     def permit(self) -> Permit:
         """Give leave for one request."""
         self.fence.polled(self.clock.monotonic())
-        self.fence.confirmed()
+        self.fence.confirmed(self.fence.doubts)
         return Permit(self.fence, self.clock.monotonic)
 
     def perform(self, request: Request | None = None, permit: Permit | None = None) -> Answer:

@@ -197,7 +197,7 @@ def _sends_after_the_revoke() -> Any:  # noqa: ANN401 - as above
 def _believes_that_every_commit_was_taken() -> Any:  # noqa: ANN401 - as above
     def committed(self: Loop, offsets: Mapping[TopicPartition, int], errors: Mapping[TopicPartition, str]) -> None:
         del errors
-        self._committing = False
+        self._unanswered -= 1
         for key, offset in offsets.items():
             self._partitions.committed(key, offset)
 

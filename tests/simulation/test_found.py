@@ -3,7 +3,21 @@
 import pytest
 
 from consumer.simulator.faults import Fault
-from tests.simulation.plan import Crash, Dawdle, Hit, Join, Pass, Plan, RefuseCommits, Setup, Stop, Tell
+from tests.simulation.plan import (
+    Crash,
+    Dawdle,
+    Freeze,
+    Hit,
+    Join,
+    Move,
+    Pass,
+    Plan,
+    RefuseCommits,
+    Setup,
+    Stop,
+    Tell,
+    Withhold,
+)
 from tests.simulation.seeds import quiet
 from tests.simulation.simulation import Simulation
 
@@ -62,3 +76,25 @@ def test_a_second_owner_that_stops_hands_the_doubt_on() -> None:
     )
     with quiet():
         Simulation(Plan(2_003_312, setup, steps)).run()
+
+
+def test_a_commit_from_before_the_sleep_does_not_prove_membership() -> None:
+    """Who slept while a commit was on its way is not taken for a member because its old answer comes at last."""
+    setup = Setup(sources=(0, 1, 0, 1), max_contacts=1, max_age="500ms", requests_per_10s=4, members=2)
+    steps = (
+        Move(partition=0, member=3),
+        Withhold("commits", on=True),
+        Tell(source=1, contact=3, enters=False),
+        Move(partition=1, member=0),
+        Tell(source=1, contact=5, enters=False),
+        Tell(source=0, contact=2, enters=False),
+        Pass(2.0),
+        Freeze(member=2, seconds=31.0, notice=3.0),
+        Pass(25.0),
+        Pass(5.0),
+        Pass(3.0),
+        Pass(3.0),
+        Freeze(member=3, seconds=200.0, notice=0.5),
+    )
+    with quiet():
+        Simulation(Plan(10_005_632, setup, steps)).run()
