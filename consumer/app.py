@@ -5,7 +5,7 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from consumer import __version__, log
 from consumer.accounts import MOST_IN_FLIGHT, Account
 from consumer.admin import AdminServer
+from consumer.changes import Action, TopicPartition
 from consumer.delivery import Delivery
 from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.oauth import TOKEN_PATH, OAuth
@@ -36,14 +37,15 @@ from consumer.partitions import Partitions
 from consumer.permit import Fence
 from consumer.ports import Outside
 from consumer.pursuit import Pursuit
-from consumer.replay import Chosen, Ledger, Progress, Replay
+from consumer.replay import NOWHERE, Chosen, Ledger, Progress, Replay
 from consumer.router import Route, Router
 from consumer.secret import Redactor
 from consumer.settings import Settings
 from consumer.status import ListStatus
-from consumer.targets import Plan
+from consumer.targets import Key, Plan
 
 REPLAY_MAX_AGE = 0.5  # seconds
+REPLAY_ROOM = 4  # requests' worth of contacts that wait in a list's window: enough to send without a pause
 REPLAY_GIVE_UP_AFTER = 900.0  # seconds: as long as a daily limit is waited for between two probes
 SESSION_TIMEOUT_MS = 45_000  # librdkafka's default for session.timeout.ms
 
@@ -76,35 +78,54 @@ def assemble(settings: Settings, outside: Outside, registry: Registry) -> Loop:
 
 def assemble_replay(settings: Settings, outside: Outside, registry: Registry, plan: Plan) -> Replay:
     """Build a replay of dead letters on whatever outside there is. `settings` are those of `for_replay`."""
-    pursuit = Pursuit(key.whom for key in plan.targets)
-    outside = replace(outside, sink=Ledger(outside.sink, pursuit))
+    wanted: dict[str, list[int]] = {name: [] for name in settings.connectors}
+    for key in plan.targets:
+        wanted[key.connector].append(key.contact)
+    pursuits = {name: Pursuit(contacts) for name, contacts in wanted.items()}
+    for key, target in plan.recalled.items():  # older than all that will be read
+        pursuits[key.connector].told(key.contact, target.action, key.place, target.offset, target.occurred_at)
+    return _replay(settings, outside, registry, pursuits, plan.takes)
+
+
+def assemble_rebuild(settings: Settings, outside: Outside, registry: Registry, surplus: Iterable[int] = ()) -> Replay:
+    """Build a rebuild of every connector of `settings`, those of `for_replay`, on whatever outside there is.
+
+    `surplus`: contacts to be taken off the list of the only connector unless the log, read to its end, tells of them.
+    """
+    pursuits = {name: Pursuit(everyone=True) for name in settings.connectors}
+    for pursuit in pursuits.values():
+        for contact in surplus:
+            pursuit.told(contact, Action.REMOVE, NOWHERE, -1, 0)
+    return _replay(settings, outside, registry, pursuits, lambda _key, _offset: True)
+
+
+def _replay(
+    settings: Settings,
+    outside: Outside,
+    registry: Registry,
+    pursuits: Mapping[str, Pursuit],
+    takes: Callable[[Key, int], bool],
+) -> Replay:
+    outside = replace(outside, sink=Ledger(outside.sink, pursuits))
     core = _core(settings, outside)
-    windows = Chosen(core.delivery, plan, pursuit)
-    first = len(plan.recalled) + 1  # what is recalled is older than all that is read
-    intake = Intake(core.partitions, make_router(settings), registry, outside.metrics, windows, first=first)
+    intake = Intake(core.partitions, make_router(settings), registry, outside.metrics, Chosen(pursuits, takes))
     loop = _loop(core, outside, intake)
-    return Replay(
-        loop,
-        core.delivery,
-        core.partitions,
-        pursuit,
-        windows,
-        plan.recalled,
-        outside.clock,
-        settings.shutdown.timeout,
-    )
+    room = REPLAY_ROOM * settings.window.max_contacts
+    timeout = settings.shutdown.timeout
+    return Replay(loop, core.delivery, core.partitions, pursuits, room, outside.clock, timeout)
 
 
 def for_replay(settings: Settings, connectors: Collection[str], max_contacts: int | None = None) -> Settings:
-    """Give the settings of a replay: these connectors alone, and little patience, for a person waits.
+    """Give the settings of a replay: these connectors alone, enabled, and little patience, for a person waits.
 
     What has caught up with the log need not wait for more of it: windows leave at once.
     """
     window = {"max_age": REPLAY_MAX_AGE, **({} if max_contacts is None else {"max_contacts": max_contacts})}
     retry = {"give_up_after": min(settings.retry.give_up_after, REPLAY_GIVE_UP_AFTER)}
+    chosen = {name: each for name, each in settings.connectors.items() if name in connectors}
     return settings.model_copy(
         update={
-            "connectors": {name: each for name, each in settings.connectors.items() if name in connectors},
+            "connectors": {name: each.model_copy(update={"enabled": True}) for name, each in chosen.items()},
             "window": settings.window.model_copy(update=window),
             "retry": settings.retry.model_copy(update=retry),
         }
@@ -204,12 +225,21 @@ def service(
         yield Service(loop, KafkaSource(settings.kafka, settings.topics.changes, loop), admin, metrics)
 
 
-def replay(settings: Settings, redactor: Redactor, plan: Plan, told: Callable[[Progress], None]) -> Replay:
-    """Replay until all is done, or SIGTERM or SIGINT; give what came of it. `settings` are those of `for_replay`."""
+def replay(
+    settings: Settings,
+    redactor: Redactor,
+    assembled: Callable[[Settings, Outside, Registry], Replay],
+    starts: Mapping[TopicPartition, int],
+    told: Callable[[Progress], None],
+) -> Replay:
+    """Do what is assembled until all is done, or SIGTERM or SIGINT; give what came of it.
+
+    `settings` are those of `for_replay`; the log is read from `starts` on.
+    """
     with ExitStack() as stack:
         registry, outside = _outside(settings, redactor, stack, new_client(settings.schema_registry), make_metrics())
-        built = assemble_replay(settings, outside, registry, plan)
-        log_of_changes = ReplaySource(settings.kafka, plan.starts, built.loop)
+        built = assembled(settings, outside, registry)
+        log_of_changes = ReplaySource(settings.kafka, starts, built.loop)
         _stop_on_signals(built.stop)
         built.run(log_of_changes, told)
     return built

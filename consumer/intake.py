@@ -70,7 +70,7 @@ class _Useless:
 
 
 class Intake:
-    """Owns the partitions' messages until they are folded, skipped or dead letters. Counts changes from `first` on."""
+    """Owns the partitions' messages until they are folded, skipped or dead letters."""
 
     def __init__(
         self,
@@ -79,18 +79,15 @@ class Intake:
         registry: Registry,
         metrics: Metrics,
         windows: Windows,
-        *,
-        first: int = 1,
     ) -> None:
         self._partitions = partitions
         self._router = router
         self._registry = registry
         self._metrics = metrics
         self._windows = windows
-        self._numbers = count(first)
+        self._numbers = count(1)
         self._schemas: dict[int, WriterSchema | _Useless] = {}
         self._waits: dict[int, _Wait] = {}
-        self.newest = 0  # the highest number given
 
     def take(self, messages: Sequence[Message], now: float, wall: float) -> set[TopicPartition]:
         """Take messages in; give the partitions that have to wait for a schema and should be paused."""
@@ -158,7 +155,7 @@ class Intake:
     def _route(self, partition: Partition, message: Message, event: MembershipEvent, now: float, wall: float) -> None:
         action = ACTIONS[event.transition]
         offset = message.offset() or 0
-        self.newest = number = next(self._numbers)
+        number = next(self._numbers)
         change = Change(number, action, partition.assignment, offset, event.occurred_at, max(0, message.timestamp()[1]))
         for where in self._router.route(event):
             match where:

@@ -58,13 +58,16 @@ class Intents:
         return None if packed is None else self._unpacked(packed)
 
     def note(self, contact: int, action: Action, place: TopicPartition, offset: int, occurred_at: int) -> None:
-        """Take a change in the place of what was known of the contact. `offset` is 0 or more."""
+        """Take a change in the place of what was known of the contact. An `offset` of -1: no event says so."""
         number = self._numbers.get(place)
         if number is None:
             number = self._numbers[place] = len(self._places)
             self._places.append(place)
         self._packed[contact] = (
-            (occurred_at & _TIME_MASK) << _TIME_SHIFT | offset << _OFFSET_SHIFT | number << 1 | (action is Action.ADD)
+            (occurred_at & _TIME_MASK) << _TIME_SHIFT
+            | (offset + 1) << _OFFSET_SHIFT
+            | number << 1
+            | (action is Action.ADD)
         )
 
     def take(self) -> tuple[int, Intent]:
@@ -81,5 +84,5 @@ class Intents:
         occurred_at = packed >> _TIME_SHIFT
         if occurred_at & _TIME_SIGN:
             occurred_at -= 1 << _TIME_BITS
-        offset = (packed >> _OFFSET_SHIFT) & _OFFSET_MASK
+        offset = ((packed >> _OFFSET_SHIFT) & _OFFSET_MASK) - 1
         return Intent(Action.ADD if packed & 1 else Action.REMOVE, Position(topic, partition, offset), occurred_at)

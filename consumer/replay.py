@@ -1,9 +1,10 @@
-"""A replay of dead letters beside the running service: the service's own loop, with another source and fewer contacts.
+"""Sending anew beside the running service: the service's own loop, with another source and chosen contacts.
 
-It reads the log from the places where its targets lie to the present end, and on. Nothing is sent before that end
-(catching up first), so of every contact the newest intent goes out. What it reads of others is passed over: the service
-sees to it. Windows, limits and retries are the service's, and so are results and new dead letters. But nothing waits
-for a probe: what a list or an account refuses, all that waits there ends with.
+`dead-letters replay` looks after the contacts of dead letters, `rebuild` after all that the log tells of for one
+connector. Either reads the log from where its contacts begin to the present end, and on. Nothing is sent before that
+end (catching up first), so of every contact the newest intent goes out. What it reads of others is passed over: the
+service sees to it. Windows, limits and retries are the service's, and so are results and new dead letters. But nothing
+waits for a probe: what a list or an account refuses, all that waits there ends with.
 
 **Why the last word is the log's**, whatever the service does meanwhile. Take a contact and the newest change of it.
 
@@ -22,24 +23,32 @@ for a probe: what a list or an account refuses, all that waits there ends with.
 **Stopping** lets go of what was not sent, waits for what is on the wire and, within `shutdown.timeout`, still looks
 after the contacts that HubSpot took something of, as in 2. A replay that is killed with a request on the wire, or
 stopped before `hubspot.settle` is over, may undo a newer change of its contacts, and nothing in Kafka tells: a replay
-of all of them (`--all`) mends that. Nothing is committed to Kafka, and the dead letters stay where they are.
+of all of them (`--all`), or a rebuild, mends that. Nothing is committed to Kafka, and the dead letters stay where they
+are.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import count
 from typing import NamedTuple, Protocol
 
-from consumer.changes import Change
+from consumer.changes import Assignment, Change, TopicPartition
 from consumer.delivery import Delivery
 from consumer.hubspot.answers import record_number
 from consumer.lane import Lane
+from consumer.list_sync import ListSync
 from consumer.loop import Loop, State
-from consumer.outcomes import DeadLetter, Result
+from consumer.outcomes import GAVE_UP, DeadLetter, Result
 from consumer.partitions import Partitions
 from consumer.ports import Clock, Sink, Source
 from consumer.pursuit import Pursuit
-from consumer.targets import Key, Plan, Target, Whom
+from consumer.targets import Key
 
 LOOK_EVERY = 0.5  # seconds between two looks at the end of the log
+
+NOWHERE = TopicPartition("", -1)
+"""Stands in results and dead letters, with offset -1, for the place of what no event asks for."""
 
 
 class Log(Source, Protocol):
@@ -67,9 +76,9 @@ class Progress(NamedTuple):
 class Ledger:
     """The sink, watched: once Kafka has a result or a dead letter, its contacts have come to an end."""
 
-    def __init__(self, sink: Sink, pursuit: Pursuit) -> None:
+    def __init__(self, sink: Sink, pursuits: Mapping[str, Pursuit]) -> None:
         self._sink = sink
-        self._pursuit = pursuit
+        self._pursuits = pursuits
 
     @property
     def pending(self) -> int:
@@ -95,32 +104,35 @@ class Ledger:
         self._sink.serve()
 
     def _note(self, record: Result | DeadLetter) -> None:
-        connector = record.connector or ""
+        pursuit = self._pursuits[record.connector or ""]
         if isinstance(record, Result):
             for contact, outcome, change in record.contacts:
-                self._pursuit.applied((connector, contact), change.number, outcome)
-        else:
-            for each in record.contacts:
-                number = record_number(each.record_id)
-                if number is not None:
-                    self._pursuit.refused((connector, number), each.change.number, record.reason)
+                pursuit.applied(contact, change.number, outcome)
+            return
+        for each in record.contacts:
+            number = record_number(each.record_id)
+            if number is not None:
+                pursuit.refused(number, each.change.number, record.reason)
+        if record.reason == GAVE_UP:  # it was waited for long enough: not once more for each portion
+            pursuit.abandon(GAVE_UP)
 
 
 class Chosen:
-    """The windows as the intake sees them: they take the targets' changes, all else is passed over."""
+    """The windows as the intake sees them: the pursuits take what is wanted, all else is passed over.
 
-    def __init__(self, delivery: Delivery, plan: Plan, pursuit: Pursuit) -> None:
-        self._delivery = delivery
-        self._plan = plan
-        self._pursuit = pursuit
+    `takes` tells of a change whether it may be sent: of dead letters, whether it is no older than they are.
+    """
 
-    def fold(self, connector: str, contact: int, change: Change, now: float, _inherited_since: float | None) -> None:
-        """Take a change of a target that is still looked after."""
-        whom = (connector, contact)
-        key = Key(*whom, change.assignment.topic, change.assignment.partition)
-        if whom in self._pursuit and self._plan.takes(key, change.offset):
-            self._pursuit.folded(whom, change.number)
-            self._delivery.fold(connector, contact, change, now, None)
+    def __init__(self, pursuits: Mapping[str, Pursuit], takes: Callable[[Key, int], bool]) -> None:
+        self._pursuits = pursuits
+        self._takes = takes
+
+    def fold(self, connector: str, contact: int, change: Change, _now: float, _inherited_since: float | None) -> None:
+        """Take a change of a contact that is looked after."""
+        _, action, assignment, offset, occurred_at, _ = change
+        key = Key(connector, contact, assignment.topic, assignment.partition)
+        if self._takes(key, offset):
+            self._pursuits[connector].told(contact, action, key.place, offset, occurred_at)
 
     def refuse(
         self, _connector: str, _identifier: str, _change: Change, _wall: float, done: Callable[[], None]
@@ -134,29 +146,32 @@ class Chosen:
 
 
 class Replay:
-    """Turns the loop until every target is done. `recalled` are those that retention has taken from the log."""
+    """Turns the loop until every contact of the pursuits, one for each connector, is let go of.
+
+    `room` is how many contacts wait in a list's window at once. What is handed on is not held by the partitions that it
+    was read from, whose offsets have gone on: it belongs to assignments of the replay's own, which nobody commits.
+    """
 
     def __init__(
         self,
         loop: Loop,
         delivery: Delivery,
         partitions: Partitions,
-        pursuit: Pursuit,
-        windows: Chosen,
-        recalled: Mapping[Key, Target],
+        pursuits: Mapping[str, Pursuit],
+        room: int,
         clock: Clock,
         shutdown_timeout: float,
     ) -> None:
         self.loop = loop
-        self.pursuit = pursuit
-        self.unseen: list[Whom] = []
+        self.pursuits = pursuits
+        self.unseen = 0  # contacts that were wanted, and of which the log told nothing
         self._delivery = delivery
         self._partitions = partitions
-        self._windows = windows
-        self._recalled: Mapping[Key, Target] | None = recalled
+        self._assignments: dict[TopicPartition, Assignment] = {}
+        self._room = room
         self._clock = clock
         self._shutdown_timeout = shutdown_timeout
-        self._contacts = len(pursuit)
+        self._numbers = count(1)
         self._began = False
         self._looking = False
         self._look_at = float("-inf")
@@ -168,6 +183,18 @@ class Replay:
     def stopped_early(self) -> bool:
         """True when somebody asked to stop before all was done."""
         return self._deadline is not None
+
+    def outcomes(self) -> Counter[str]:
+        """Count the contacts by what HubSpot made of the newest change of each."""
+        return sum((each.outcomes() for each in self.pursuits.values()), Counter())
+
+    def failures(self) -> Counter[str]:
+        """Count the contacts that failed, by reason."""
+        return sum((each.failures() for each in self.pursuits.values()), Counter())
+
+    def left(self) -> int:
+        """Count the contacts of which nothing came to an end."""
+        return sum(each.left() for each in self.pursuits.values())
 
     def stop(self, why: str) -> None:
         """Ask to stop: what is on the wire is seen to first; a second time at once. A signal handler may call it."""
@@ -188,7 +215,8 @@ class Replay:
 
     def progress(self, log: Log) -> Progress:
         """Tell how far it is."""
-        return Progress(*log.read(), self._contacts - len(self.pursuit), self._contacts)
+        contacts = sum(each.contacts for each in self.pursuits.values())
+        return Progress(*log.read(), contacts - self._open, contacts)
 
     def turn(self, log: Log) -> None:
         """Do everything once."""
@@ -196,41 +224,60 @@ class Replay:
         if self.loop.state is not State.RUNNING or not len(self._partitions):
             return
         now = self._clock.monotonic()
-        self._recall(now)
         if not self._began and not self._partitions.catching_up:
             self._began = True
-            self.unseen = self.pursuit.unseen()
+            self.unseen = sum(each.caught_up() for each in self.pursuits.values())
         if self._stop_asked:
             self._leave(now)
+        if self._began:
+            self._hand_on(now)
         self._look(log, now)
         if not self._busy():
-            self.loop.stop("all dead letters are replayed" if self._deadline is None else self._stop_asked)
+            self.loop.stop("all is sent" if self._deadline is None else self._stop_asked)
         elif self._deadline is not None and now >= self._deadline:
             for _ in range(2):
                 self.loop.stop(self._stop_asked)
 
+    @property
+    def _open(self) -> int:
+        return sum(map(len, self.pursuits.values()))
+
     def _busy(self) -> bool:
         if self._deadline is not None:
-            return bool(self._delivery.pending) or self.pursuit.exposed
-        return not self._began or len(self.pursuit) > 0
+            return bool(self._delivery.pending) or any(each.exposed for each in self.pursuits.values())
+        return not self._began or self._open > 0
 
-    def _recall(self, now: float) -> None:
-        """Take from the dead letters what the log does not hold any more: older than all that will be read."""
-        recalled, self._recalled = self._recalled, None
-        for number, (key, target) in enumerate((recalled or {}).items(), 1):
-            partition = self._partitions.get(key.place)
-            if partition is not None:
-                change = Change(number, target.action, partition.assignment, target.offset, target.occurred_at, 0)
-                self._windows.fold(key.connector, key.contact, change, now, None)
+    def _hand_on(self, now: float) -> None:
+        """Fill the windows up. What waits for a list, or an account, that is refused fails with it."""
+        for connector, pursuit in self.pursuits.items():
+            if not pursuit.waiting:
+                continue
+            lane = self._delivery.lanes[connector]
+            if (lane.list.parking or lane.account.parking) and lane.attention is not None:
+                pursuit.abandon(lane.attention.reason)
+            for _ in range(min(pursuit.waiting, self._room - lane.list.pending)):
+                number = next(self._numbers)
+                contact, (action, (topic, partition, offset), occurred_at) = pursuit.hand_on(number)
+                change = Change(number, action, self._assignment(topic, partition), offset, occurred_at, 0)
+                self._delivery.fold(connector, contact, change, now, None)
+
+    def _assignment(self, topic: str, partition: int) -> Assignment:
+        place = TopicPartition(topic, partition)
+        if place not in self._assignments:
+            self._assignments[place] = Assignment(topic, partition, 0)
+            self._partitions.offsets.assign(self._assignments[place])
+        return self._assignments[place]
 
     def _leave(self, now: float) -> None:
         """Send nothing more but what a request of ours may have undone."""
         if self._deadline is None:
             self._deadline = now + self._shutdown_timeout
+            for pursuit in self.pursuits.values():
+                pursuit.abandon(None)
         self._delivery.drop(self._is_unwanted, now)
 
     def _is_unwanted(self, lane: Lane, contact: int, change: Change) -> bool:
-        sent = self.pursuit.has_sent_older((lane.list.connector, contact), change.number)
+        sent = self.pursuits[lane.list.connector].has_sent_older(contact, change.number)
         return not sent and not lane.list.may_take_effect(contact)
 
     def _look(self, log: Log, now: float) -> None:
@@ -238,13 +285,15 @@ class Replay:
         if self._looking:
             if log.looked() and not any(partition.held for partition in self._partitions):
                 self._looking = False
-                self.pursuit.end_look()
-        elif now >= self._look_at and self.pursuit.begin_look(self._is_settled):
-            self._looking = True
-            self._look_at = now + LOOK_EVERY
-            log.look()
+                for pursuit in self.pursuits.values():
+                    pursuit.end_look()
+        elif now >= self._look_at:
+            for connector, pursuit in self.pursuits.items():
+                self._looking |= pursuit.begin_look(partial(_is_settled, self._delivery.lanes[connector].list))
+            if self._looking:
+                self._look_at = now + LOOK_EVERY
+                log.look()
 
-    def _is_settled(self, whom: Whom) -> bool:
-        connector, contact = whom
-        each = self._delivery.lanes[connector].list
-        return not each.doubtful and not each.waits(contact)
+
+def _is_settled(each: ListSync, contact: int) -> bool:
+    return not each.doubtful and not each.waits(contact)

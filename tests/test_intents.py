@@ -20,8 +20,8 @@ LARGEST = 2**63 - 1
         st.tuples(
             st.integers(1, 5),
             st.sampled_from(Action),
-            st.builds(TopicPartition, st.sampled_from(["a", "b"]), st.integers(0, 40)),
-            st.integers(0, LARGEST),
+            st.builds(TopicPartition, st.sampled_from(["a", "b"]), st.integers(-1, 40)),
+            st.integers(-1, LARGEST),
             st.integers(-LARGEST - 1, LARGEST),
         )
     )

@@ -1,15 +1,15 @@
 """`dead-letters replay`: sends what the dead letters did not get through, as the log has it now."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
 from consumer import history
-from consumer.changes import Action, TopicPartition
+from consumer.changes import TopicPartition
 from consumer.commands import clients, tables
 from consumer.commands.common import (
     NAME,
@@ -22,76 +22,17 @@ from consumer.commands.common import (
     since_option,
 )
 from consumer.commands.results import place as written
+from consumer.commands.summary import Begin, Summary, sending, show_rows
 from consumer.history import Position, Wanted
 from consumer.hubspot.answers import record_number
+from consumer.intents import Intent
 from consumer.kafka.reader import CHANGES, DEAD_LETTERS, RESULTS, Extent, TopicReader
-from consumer.outcomes import DEAD_LETTER_REASONS, Outcome
 from consumer.router import ACTIONS, Delivered, Router
 from consumer.secret import Redactor
 from consumer.settings import Settings
 from consumer.targets import NO_LONGER, NOT_THERE, TAKEN, UNREADABLE, Key, Place, Plan, Selection, Span, Whom, Word
 
 CLOCKS = 3_600.0  # seconds by which the clocks of brokers and services may differ, and more
-
-Begin = Callable[[str], Callable[[int, int], None]]
-
-
-class Intent(NamedTuple):
-    """The newest change of a contact: what it asks for, and where it lies."""
-
-    action: Action
-    position: Position
-    occurred_at: int
-
-
-@dataclass(slots=True)
-class Summary:
-    """What became of the chosen dead letters, in contacts (in events, where no contact is known)."""
-
-    superseded: int = 0
-    skipped: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    failed: Counter[str] = field(default_factory=Counter)
-    impossible: Counter[str] = field(default_factory=Counter)
-    left: int = 0
-    stopped: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """1 if anything failed again, could not be replayed, or was left."""
-        return 1 if self.failed or self.impossible or self.left or self.stopped else 0
-
-    def as_object(self) -> dict[str, Any]:
-        """Give it for programs."""
-        return {
-            "applied": {outcome.lower(): self.outcomes[outcome] for outcome in Outcome},
-            "superseded": self.superseded,
-            "skipped": self.skipped,
-            "failed": dict(sorted(self.failed.items())),
-            "not_replayable": dict(sorted(self.impossible.items())),
-            "left": self.left,
-            "stopped": self.stopped,
-        }
-
-    def rows(self) -> Iterator[tuple[str, int, str]]:
-        """Yield what there is of it for people: what became of how many, and why."""
-        meanings = {
-            Outcome.ADDED: "applied, added to the list",
-            Outcome.REMOVED: "applied, removed from the list",
-            Outcome.UNCHANGED: "applied, was so already",
-            Outcome.NOT_FOUND: "applied, no such contact in HubSpot",
-        }
-        yield from ((told, self.outcomes[outcome], "") for outcome, told in meanings.items() if self.outcomes[outcome])
-        if self.superseded:
-            yield "superseded", self.superseded, "a change at least as new was applied since"
-        if self.skipped:
-            yield "skipped", self.skipped, "can be read by now, and concerns no list"
-        for reason, count in sorted(self.failed.items()):
-            yield "failed again", count, f"{reason}: {DEAD_LETTER_REASONS.get(reason, '')}"
-        for why, count in sorted(self.impossible.items()):
-            yield "not replayable", count, why
-        if self.left:
-            yield "left", self.left, "stopped before: start it again"
 
 
 @click.command(epilog=f"Example: {NAME} dead-letters replay --reason LIST_NOT_FOUND --since 24h --dry-run")
@@ -144,12 +85,10 @@ def replay(
             if plan.targets and not dry_run:
                 connectors = {key.connector for key in plan.targets}
                 its = app.for_replay(settings, connectors, max_contacts)
-                told = _told(begin("reading the log"), begin("contacts"))
-                done = app.replay(its, redactor, plan, told)
-                summary.outcomes += done.pursuit.outcomes()
-                summary.failed += done.pursuit.failures()
-                summary.impossible += Counter({NO_LONGER: len(done.unseen)})
-                summary.left, summary.stopped = done.pursuit.left(), done.stopped_early
+                assembled = partial(app.assemble_replay, plan=plan)
+                done = app.replay(its, redactor, assembled, plan.starts, sending(begin))
+                summary.add(done)
+                summary.impossible += Counter({NO_LONGER: done.unseen})
         if dry_run:
             unseen = len({key.whom for key in plan.targets} - intents.keys())
             summary.impossible += Counter({NO_LONGER: unseen})
@@ -264,14 +203,6 @@ def _words(reader: TopicReader, topic: str, selection: Selection, begin: Begin) 
     return words
 
 
-def _told(reading: Callable[[int, int], None], sending: Callable[[int, int], None]) -> Callable[[Any], None]:
-    def told(progress: Any) -> None:  # noqa: ANN401 - a Progress, whose module loads slowly
-        reading(progress.read, progress.to_read)
-        sending(progress.done, progress.contacts)
-
-    return told
-
-
 def _show(summary: Summary, intents: Mapping[Whom, Intent] | None, *, as_json: bool) -> None:
     if as_json:
         told = summary.as_object()
@@ -281,10 +212,7 @@ def _show(summary: Summary, intents: Mapping[Whom, Intent] | None, *, as_json: b
         return
     if intents:
         tables.show("connector", "contact", "action", "decided by", "occurred at", rows=[*_cells(intents.items())])
-    rows = list(summary.rows())
-    if rows:
-        tables.show("what", "contacts", "why", rows=rows)
-    elif not intents:
+    if not show_rows(summary) and not intents:
         tables.note("there is nothing to replay")
 
 

@@ -30,7 +30,7 @@ def test_what_was_refused_is_applied() -> None:
         replaying = Replaying(w)
         replaying.run()
         assert w.members() == {1, 2, 3}
-        assert replaying.replay.pursuit.outcomes() == {Outcome.ADDED: 3}
+        assert replaying.replay.outcomes() == {Outcome.ADDED: 3}
         assert w.outcomes(2) == [Outcome.ADDED]
 
 
@@ -90,7 +90,7 @@ def test_what_fails_again_is_a_dead_letter_again() -> None:
         replaying.run()
         assert w.clock.monotonic() - began < 60
         assert len(w.changes()) == before + 1
-        assert replaying.replay.pursuit.failures() == {"FORBIDDEN": 5}
+        assert replaying.replay.failures() == {"FORBIDDEN": 5}
         new = [each for letter in w.sink.dead_letters[letters:] for each in letter.contacts]
         assert sorted(each.record_id for each in new) == ["1", "2", "3", "4", "5"]
 
@@ -108,7 +108,7 @@ def test_a_refused_account_ends_for_all_its_lists() -> None:
         before = len(w.changes())
         replaying = Replaying(w)
         replaying.run(within=60)
-        assert replaying.replay.pursuit.failures() == {"INVALID_GRANT": 3}
+        assert replaying.replay.failures() == {"INVALID_GRANT": 3}
         assert len(w.changes()) == before
 
 
@@ -121,8 +121,8 @@ def test_one_bad_record_is_isolated() -> None:
         replaying = Replaying(w, max_contacts=1)
         replaying.run()
         assert [len(each.adds) for each in w.changes()[1:]] == [1] * 5
-        assert replaying.replay.pursuit.outcomes() == {Outcome.ADDED: 4}
-        assert replaying.replay.pursuit.failures() == {"BAD_REQUEST": 1}
+        assert replaying.replay.outcomes() == {Outcome.ADDED: 4}
+        assert replaying.replay.failures() == {"BAD_REQUEST": 1}
         assert len(w.members()) == 4
 
 
@@ -134,7 +134,7 @@ def test_hubspot_away_is_waited_for_a_while() -> None:
         handle = w.portal.inject(Fault("unavailable", method="PUT"))
         replaying = Replaying(w)
         replaying.run(within=1_800)
-        assert replaying.replay.pursuit.failures() == {"GAVE_UP": 1}
+        assert replaying.replay.failures() == {"GAVE_UP": 1}
         w.portal.heal(handle)
         again = Replaying(w)
         again.run()
@@ -171,7 +171,7 @@ def test_a_stop_sends_nothing_more() -> None:
         replaying.replay.stop("SIGINT")
         replaying.run(within=5)
         assert len(w.members()) < 6
-        assert replaying.replay.pursuit.left() == 10 - len(w.members())
+        assert replaying.replay.left() == 10 - len(w.members())
         assert len(w.sink.dead_letters) == 1
         Replaying(w).run()
         assert w.members() == frozenset(range(1, 11))
@@ -259,4 +259,4 @@ def test_an_unknown_contact_ends_the_replay_all_the_same() -> None:
         w.broker.begin[key], w.broker.log[key] = 1, []  # retention, right now
         selection.log = type(selection.log)(w.broker, w.clock, {key: 1}, selection.replay.loop)
         selection.run(within=60)
-        assert selection.replay.unseen == [("c0", 1)]
+        assert selection.replay.unseen == 1
