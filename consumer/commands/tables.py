@@ -13,7 +13,16 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -83,11 +92,15 @@ def waiting(text: str) -> AbstractContextManager[object]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Show progress on stderr, on a terminal only: give a name and get what to tell how much of how much is done."""
+    """Show progress on stderr, on a terminal only: give a name and get what to tell how much of how much is done.
+
+    With a rate, the time that it took and the time that is left.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
+        _Rate(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -99,3 +112,11 @@ def progress() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
             return lambda done, total: shown.update(task, completed=done, total=total)
 
         yield begin
+
+
+class _Rate(ProgressColumn):
+    """How much is done in a second, as of late."""
+
+    def render(self, task: Task) -> Text:
+        """Write it."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s", style="progress.data.speed")

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 Answer = tuple[int, dict[str, object]]
 
 _LOOKUP = re.compile(r"/subjects/([^/]+)")
+_VERSIONS = re.compile(r"/subjects/([^/]+)/versions")
 _COMPATIBILITY = re.compile(r"/compatibility/subjects/([^/]+)/versions/latest")
 
 
@@ -21,6 +22,7 @@ class StubRegistry:
         self.schemas: dict[int, str] = {}
         self.subjects: dict[str, list[int]] = {}
         self.compatible = True
+        self.registers = False  # what somebody else brings
         self.asked: list[str] = []
 
     def add(self, subject: str, text: str) -> int:
@@ -31,7 +33,7 @@ class StubRegistry:
         return schema_id
 
     def answer(self, method: str, path: str, body: str) -> Answer:
-        """Answer one request by Confluent's API reference; what would change something is refused."""
+        """Answer one request by Confluent's API reference; unless it `registers`, what would change something is refused."""
         self.asked.append(f"{method} {path}")
         if method == "GET" and path.startswith("/schemas/ids/"):
             schema_id = int(path.rpartition("/")[2])
@@ -40,6 +42,8 @@ class StubRegistry:
             return self._look_up(match[1], json.loads(body)["schema"])
         if match := _COMPATIBILITY.fullmatch(path):
             return (200, {"is_compatible": self.compatible}) if match[1] in self.subjects else _error(40401)
+        if self.registers and (match := _VERSIONS.fullmatch(path)):
+            return 200, {"id": self.add(match[1], json.loads(body)["schema"])}
         return 403, {"error_code": 40301, "message": "not in this test"}
 
     def _look_up(self, subject: str, text: str) -> Answer:

@@ -1,18 +1,22 @@
-"""A replay of a world's dead letters, in the same scripted time as the members beside it."""
+"""A world's dead letters replayed, or a list of it rebuilt, in the same scripted time as the members beside it."""
 
 import random
 import uuid
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from itertools import count
 
 from prometheus_client import CollectorRegistry
 
-from consumer.app import assemble_replay, for_replay
+from consumer.app import assemble_rebuild, assemble_replay, for_replay
 from consumer.changes import TopicPartition
 from consumer.kafka import sink
 from consumer.loop import State
 from consumer.metrics import Metrics
 from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.ports import Outside
+from consumer.replay import Replay
+from consumer.settings import Settings
 from consumer.targets import Key, Plan, Selection, Span, Word
 from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import TOPIC, MemoryLog
@@ -39,13 +43,19 @@ def choose(world: World, *, everything: bool = False, complete_from: float = 0.0
     return selection, selection.plan(spans, complete_from)
 
 
-class Replaying:
-    """The process of a replay."""
+class Sending:
+    """The process of a command that sends anew: assembled on a world, and turned by hand."""
 
-    def __init__(self, world: World, *, everything: bool = False, max_contacts: int | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        connectors: Collection[str],
+        assembled: Callable[[Settings, Outside, MemoryRegistry], Replay],
+        starts: Mapping[TopicPartition, int],
+        max_contacts: int | None = None,
+    ) -> None:
         self.world = world
-        self.selection, self.plan = choose(world, everything=everything)
-        settings = for_replay(world.settings, {key.connector for key in self.plan.targets}, max_contacts)
+        settings = for_replay(world.settings, connectors, max_contacts)
         self.workers = ScriptedWorkers(settings, world.portal, world.clock)
         metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
         ids = (str(uuid.UUID(int=number)) for number in count(10**6))
@@ -53,8 +63,8 @@ class Replaying:
         outside = Outside(self.workers, world.sink, world.clock, metrics, chance, lambda: next(ids))
         registry = MemoryRegistry()  # of its own, for each process gets the answers to its questions
         registry.schemas = world.registry.schemas
-        self.replay = assemble_replay(settings, outside, registry, self.plan)
-        self.log = MemoryLog(world.broker, world.clock, self.plan.starts, self.replay.loop)
+        self.replay = assembled(settings, outside, registry)
+        self.log = MemoryLog(world.broker, world.clock, starts, self.replay.loop)
 
     @property
     def ended(self) -> bool:
@@ -73,3 +83,21 @@ class Replaying:
         while not self.ended:
             assert self.world.clock.monotonic() < until, "it did not end in time"
             self.turn()
+
+
+class Replaying(Sending):
+    """`dead-letters replay`: of all that the world's topics hold when it begins."""
+
+    def __init__(self, world: World, *, everything: bool = False, max_contacts: int | None = None) -> None:
+        self.selection, self.plan = choose(world, everything=everything)
+        connectors = {key.connector for key in self.plan.targets}
+        assembled = partial(assemble_replay, plan=self.plan)
+        super().__init__(world, connectors, assembled, self.plan.starts, max_contacts)
+
+
+class Rebuilding(Sending):
+    """`rebuild`: of one connector, from the beginning of the log on."""
+
+    def __init__(self, world: World, connector: str = "c0", surplus: Collection[int] = ()) -> None:
+        starts = {key: world.broker.begin.get(key, 0) for key in world.broker.log}
+        super().__init__(world, {connector}, partial(assemble_rebuild, surplus=surplus), starts)

@@ -12,25 +12,23 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, MutableSequence
 from itertools import count
-from pathlib import Path
 from typing import NamedTuple, cast
 
 from confluent_kafka import Message
 from prometheus_client import CollectorRegistry, generate_latest
 
-from consumer import avro, log
+from consumer import log
 from consumer.app import assemble
 from consumer.changes import TopicPartition
-from consumer.hubspot import answers
 from consumer.metrics import Metrics
-from consumer.outcomes import DEAD_LETTER_REASONS, Answer, Applied, Details, ListFacts, Request, Verdict
-from consumer.permit import Permit
+from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.ports import Outside
 from consumer.secret import Redactor
 from consumer.status import page
 from tests.fakes.clock import ScriptedClock
-from tests.fakes.kafka import TOPIC, MemorySink, MemorySource
-from tests.fakes.service import SCHEMA_ID, World, world
+from tests.fakes.kafka import TOPIC, MemorySource
+from tests.fakes.service import World, world
+from tests.load.parts import BLANK, FIRST_ID, HubSpot, Sink, cpu, peak, template
 
 BOUND = 1_000_000  # contacts
 OUTAGE = 3600.0  # seconds
@@ -38,9 +36,6 @@ PARTITIONS = 8
 PER_SECOND = 300  # events
 CONTACTS = 1_060_000
 SHARE = CONTACTS // PARTITIONS
-FIRST_ID = 50_000_000_000  # record ids have eleven digits by now
-BLANK = b"@" * len(str(FIRST_ID))
-MB = 1024.0  # kB
 
 
 class Seen(NamedTuple):
@@ -72,7 +67,7 @@ class Log:
         self._lists = lists
         self._backlog = backlog // PARTITIONS
         self._start = clock.monotonic()
-        self._templates = {(number, leaves): _event(number, leaves) for number in range(lists) for leaves in (0, 1)}
+        self._templates = {(number, leaves): template(number, leaves) for number in range(lists) for leaves in (0, 1)}
 
     def __len__(self) -> int:
         seconds = int(min(self._clock.monotonic() - self._start, OUTAGE))
@@ -106,87 +101,12 @@ class Log:
         )
 
 
-def _event(source: int, leaves: int) -> bytes:
-    event = {
-        "event_id": "00000000-0000-0000-0000-000000000001",
-        "source_type": "AUDIENCE",
-        "source_id": str(source),
-        "profile_id": BLANK.decode(),
-        "transition": ("ENTER", "EXIT")[leaves],
-        "occurred_at": 1_780_000_000_000,
-        "identifiers": {"2006": BLANK.decode()},
-    }
-    return avro.frame(SCHEMA_ID, avro.encode(avro.CHANGE_SCHEMA, event))
-
-
-class HubSpot:
-    """Workers that talk to nobody: while `down`, two of three requests are answered 503 and the third is not."""
-
-    def __init__(self, clock: ScriptedClock) -> None:
-        self._clock = clock
-        self._answers: list[tuple[float, Answer]] = []
-        self._asked = 0
-        self.members = bytearray(CONTACTS)
-        self.down = True
-
-    def submit(self, request: Request, permit: Permit) -> None:
-        """Decide on a request at once; its answer comes when its time has passed."""
-        assert permit.start(), "a request was sent that must not leave"
-        self._asked += 1
-        verdict: Verdict
-        if not self.down:
-            seconds, verdict = 0.5, self._apply(request)
-        elif self._asked % 3:
-            seconds, verdict = 0.2, answers.refusal(503, {}, b"")
-        else:
-            seconds, verdict = 30.0, answers.no_answer("timeout", sent=True, message="no answer in time")
-        facts = ListFacts(request.connector) if request.look and not self.down else None
-        sent_at = self._clock.time()
-        status = "timeout" if verdict.details.status is None else str(verdict.details.status)
-        answer = Answer(request, verdict, sent_at, sent_at + seconds, facts, (status,))
-        self._answers.append((self._clock.monotonic() + seconds, answer))
-
-    def take(self, wait: float = 0.0) -> list[Answer]:
-        """Give the answers whose time has come."""
-        now = self._clock.monotonic() + wait
-        ready = [answer for at, answer in self._answers if at <= now]
-        self._answers = [each for each in self._answers if each[0] > now]
-        return ready
-
-    def refresh_due(self, account: str) -> bool:
-        """Tokens live for ever."""
-        del account
-        return False
-
-    def hub_id(self, account: str) -> int | None:
-        """Tell nothing of the portal."""
-        del account
-        return None
-
-    def _apply(self, request: Request) -> Applied:
-        for contact in request.adds:
-            self.members[contact - FIRST_ID] = 1
-        for contact in request.removes:
-            self.members[contact - FIRST_ID] = 0
-        return Applied(Details(status=200), frozenset(request.adds), frozenset(request.removes))
-
-
-class Sink(MemorySink):
-    """Keeps no record that is acknowledged."""
-
-    def serve(self) -> None:
-        """Acknowledge, and forget."""
-        super().serve()
-        self.results.clear()
-        self.dead_letters.clear()
-
-
 class Watched:
     """The service, turned by hand and looked at after each turn."""
 
     def __init__(self, w: World) -> None:
         self.clock = w.clock
-        self.hubspot = HubSpot(w.clock)
+        self.hubspot = HubSpot(w.clock, CONTACTS, down=True)
         self.metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
         ids = (str(number) for number in count(1))
         chance = random.Random(1).random  # noqa: S311 - jitter that repeats itself, not a secret
@@ -234,8 +154,8 @@ def run(lists: int, backlog: int) -> Seen:
         service.turn_until(lambda: service.paused or w.clock.monotonic() >= start + OUTAGE)
         paused_after = w.clock.monotonic() - start if service.paused else None
         service.turn_until(lambda: w.clock.monotonic() >= start + OUTAGE)
-        scrape = _cpu(lambda: generate_latest(service.metrics.registry))
-        status_page = _cpu(lambda: page(service.loop.status(), w.clock.time(), None))
+        scrape = cpu(lambda: generate_latest(service.metrics.registry))
+        status_page = cpu(lambda: page(service.loop.status(), w.clock.time(), None))
         service.hubspot.down = False
         service.turn_until(lambda: not service.paused)
         resumed = service.pending
@@ -253,25 +173,13 @@ def run(lists: int, backlog: int) -> Seen:
             longest_turn=service.longest_turn,
             scrape=scrape,
             status_page=status_page,
-            peak_mb=_peak(),
+            peak_mb=peak(),
             caught_up_after=w.clock.monotonic() - start - OUTAGE,
             committed=w.all_committed(),
             equal=all(
                 service.hubspot.members[contact] == member for each in logs for contact, member in each.members()
             ),
         )
-
-
-def _cpu(work: Callable[[], object]) -> float:
-    before = time.thread_time()
-    work()
-    return time.thread_time() - before
-
-
-def _peak() -> float:
-    """Give the most memory that this process ever had resident, in MB; getrusage would count the parent's as well."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) / MB
 
 
 if __name__ == "__main__":

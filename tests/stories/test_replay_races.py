@@ -1,4 +1,4 @@
-"""A replay and the service beside it, in every order that hypothesis thinks of: the last word is the log's."""
+"""A replay, or a rebuild, and the service beside it, in any order that hypothesis thinks of: the log wins."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer.simulator.faults import Fault
-from tests.fakes.replay import Replaying
+from tests.fakes.replay import Rebuilding, Replaying, Sending
 from tests.fakes.service import world
 
 CONTACTS = range(1, 4)
@@ -61,13 +61,17 @@ ROUNDS = st.lists(
 )
 
 
-def race(refused: list[Tell], rounds: list[Round], stop: int | None = None) -> None:
+def race(refused: list[Tell], rounds: list[Round], stop: int | None = None, *, rebuild: bool = False) -> None:
     """Let both run; the replay is told to stop in the round of that number. Then all goes well, and both come to rest.
+
+    With `rebuild` the list is rebuilt instead.
 
     AssertionError if the list is not what the log says. Of a replay that was stopped that is asked of those contacts of
     which HubSpot took something.
     """
-    with world(window={"max_age": "1s"}, hubspot={"timeout": "5s", "settle": f"{SETTLE:.0f}s"}) as w:
+    patience = {"timeout": "1h"}  # or else a stop would not wait until what may take effect late has done so
+    hubspot = {"timeout": "5s", "settle": f"{SETTLE:.0f}s"}
+    with world(window={"max_age": "1s"}, hubspot=hubspot, shutdown=patience) as w:
         truth: dict[int, str] = {}
 
         def tell(told: list[Tell]) -> None:
@@ -80,7 +84,7 @@ def race(refused: list[Tell], rounds: list[Round], stop: int | None = None) -> N
         tell(refused)
         member.run_until(w.all_committed)
         w.portal.heal(handle)
-        replaying = Replaying(w)
+        replaying: Sending = Rebuilding(w) if rebuild else Replaying(w)
 
         for number, each in enumerate(rounds):
             if each.fault is not None:
@@ -120,3 +124,19 @@ LATE = Round(FAULTS[4], False, 150, False, [(1, "EXIT")], False, 150, 150)
 def test_the_list_equals_the_log_after_any_race(refused: list[Tell], rounds: list[Round]) -> None:
     """While events keep coming and requests are slow, late or lost, the list ends as the log says."""
     race(refused, rounds)
+
+
+@example(refused=[(1, "ENTER")], rounds=[LOOKED, OVERTAKEN])
+@example(refused=[(1, "ENTER")], rounds=[LOOKED, LATE])
+@given(st.lists(TELLS, max_size=4), ROUNDS)
+def test_the_list_equals_the_log_after_a_rebuild_in_any_race(refused: list[Tell], rounds: list[Round]) -> None:
+    """A rebuild, too, leaves the list as the log says: also of what the service had given up before."""
+    race(refused, rounds, rebuild=True)
+
+
+@given(st.lists(TELLS, min_size=1, max_size=4), ROUNDS, st.integers(0, 4), st.booleans())
+def test_a_stop_in_any_race_leaves_no_old_intent(
+    refused: list[Tell], rounds: list[Round], stop: int, rebuild: bool
+) -> None:
+    """Whenever a replay or a rebuild is told to stop, no contact that it sent anything of is left as it was before."""
+    race(refused, rounds, stop, rebuild=rebuild)

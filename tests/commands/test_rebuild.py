@@ -1,0 +1,100 @@
+"""`rebuild`, as it is typed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from consumer import avro
+from tests.commands.world import CHANGES, World, cells
+
+pytestmark = pytest.mark.process
+
+NOON = 1_793_534_400_000  # 2026-11-01T12:00Z
+
+
+def tell(world: World, contact: int | str, transition: str = "ENTER", source: str = "vip") -> None:
+    """Write an event."""
+    schema = avro.CHANGE_SCHEMA
+    known = [each for each, text in world.registry.schemas.items() if text == schema.text]
+    schema_id = known[0] if known else world.registry.add(f"{CHANGES}-value", schema.text)
+    event = {
+        "event_id": "00000000-0000-0000-0000-000000000001",
+        "source_type": "AUDIENCE",
+        "source_id": source,
+        "profile_id": str(contact),
+        "transition": transition,
+        "occurred_at": NOON,
+        "identifiers": {"2006": str(contact)},
+    }
+    world.write_raw(CHANGES, avro.frame(schema_id, avro.encode(schema, event)))
+
+
+def members(world: World) -> frozenset[int]:
+    """Give who is on the list."""
+    found: frozenset[int] = world.at_hubspot(lambda portal: portal.accounts["acme"].lists[10].members)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _history(world: World) -> None:
+    """Contacts 1, 2 and 3 are members; the log says that 3 has left and 4 is in, too."""
+    world.registry.registers = True
+    for contact in (1, 2, 3, 4):
+        tell(world, contact)
+    tell(world, 3, "EXIT")
+    tell(world, 5, source="other")
+
+
+def test_a_list_is_rebuilt(world: World) -> None:
+    """The list becomes what the log says, and the summary tells what that took."""
+    done = world.call("rebuild", "--connector", "vip")
+    assert done.exit_code == 0, done.output
+    assert members(world) == {1, 2, 4}
+    assert [row[:2] for row in cells(done.stdout)] == [
+        ["applied, added to the list", "1"],
+        ["applied, removed from the list", "1"],
+        ["applied, was so already", "2"],
+    ]
+
+
+def test_a_disabled_connector_is_filled(world: World) -> None:
+    """A connector that is not switched on yet gets its list filled by a rebuild."""
+    world.tree["connectors"]["vip"]["enabled"] = False
+    done = world.call("rebuild", "--connector", "vip", "--json")
+    assert json.loads(done.stdout)["applied"]["added"] == 1
+    assert members(world) == {1, 2, 4}
+
+
+def test_a_dry_run_sends_nothing(world: World) -> None:
+    """A dry run counts what would be sent, and HubSpot hears nothing of it."""
+    done = world.call("rebuild", "--connector", "vip", "--dry-run", "--json")
+    told: dict[str, Any] = json.loads(done.stdout)
+    assert told == {"connector": "vip", "would_send": {"list_id": 10, "add": 3, "remove": 1}}
+    assert world.call("rebuild", "--connector", "vip", "--dry-run").exit_code == 0
+    assert world.at_hubspot(lambda portal: portal.log) == []
+    assert members(world) == {1, 2, 3}
+
+
+def test_a_list_that_is_gone_is_told(world: World) -> None:
+    """A list that was deleted in HubSpot is refused with its reason, and the exit code is 1."""
+    world.at_hubspot(lambda portal: setattr(portal.accounts["acme"].lists[10], "deleted_at", 0.0))
+    done = world.call("rebuild", "--connector", "vip", "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["failed"] == {"LIST_DELETED": 4}
+
+
+def test_an_unknown_connector_is_named(world: World) -> None:
+    """Whoever mistypes a connector is told which there are."""
+    done = world.call("rebuild", "--connector", "vpi")
+    assert done.exit_code == 2
+    assert "there is no connector vpi: name one of vip." in done.stderr
+
+
+def test_a_source_nobody_was_in_is_said(world: World) -> None:
+    """When the log tells of no contact of the source, that is said, and nothing is sent."""
+    world.tree["connectors"]["vip"]["source"] = "journey:unheard"
+    done = world.call("rebuild", "--connector", "vip")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "the log tells of no contact of journey:unheard" in done.stderr
+    assert members(world) == {1, 2, 3}
