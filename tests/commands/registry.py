@@ -33,7 +33,7 @@ class StubRegistry:
         return schema_id
 
     def answer(self, method: str, path: str, body: str) -> Answer:
-        """Answer one request by Confluent's API reference; what would change anything is refused, but see `registers`."""
+        """Answer one request by Confluent's API reference; unless it `registers`, what changes anything is refused."""
         self.asked.append(f"{method} {path}")
         if method == "GET" and path.startswith("/schemas/ids/"):
             schema_id = int(path.rpartition("/")[2])

@@ -68,6 +68,16 @@ def test_only_the_newest_change_of_a_contact_is_sent() -> None:
         assert (request.adds, request.removes) == ((2,), (1,))
 
 
+def test_nothing_is_sent_before_the_log_is_read() -> None:
+    """A list is not walked through its past: of those who entered early in a long log and left later, nobody is added."""
+    with world(**DISABLED) as w:
+        for transition in ("ENTER", "EXIT"):
+            for contact in range(1, 301):
+                w.tell(transition, contact, partition=0)
+        Rebuilding(w).run()
+        assert [each.adds for each in w.changes() if each.adds] == []
+
+
 def test_others_are_passed_over() -> None:
     """A rebuild sends nothing of other connectors, and writes no dead letter of what concerns nobody."""
     with world(lists=2, **QUICK) as w:
@@ -117,8 +127,10 @@ def test_it_may_be_stopped_and_started_again() -> None:
         rebuilding = Rebuilding(w)
         while len(w.members()) < 10:
             rebuilding.turn()
+        sent = len(w.changes())
         rebuilding.replay.stop("SIGINT")
         rebuilding.run(within=30)
+        assert len(w.changes()) == sent
         done = rebuilding.replay.outcomes()[Outcome.ADDED]
         assert (rebuilding.replay.stopped_early, len(w.members())) == (True, done)
         assert done + rebuilding.replay.left() == 100
