@@ -69,7 +69,7 @@ def test_only_the_newest_change_of_a_contact_is_sent() -> None:
 
 
 def test_nothing_is_sent_before_the_log_is_read() -> None:
-    """A list is not walked through its past: of those who entered early in a long log and left later, nobody is added."""
+    """A list is not walked through its past: of those who entered in a long log and left later, nobody is added."""
     with world(**DISABLED) as w:
         for transition in ("ENTER", "EXIT"):
             for contact in range(1, 301):
