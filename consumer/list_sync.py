@@ -11,6 +11,7 @@ from typing import Literal
 
 from consumer.changes import Action, Assignment, Change
 from consumer.doubts import Doubts
+from consumer.flight import Flight, outcomes_of
 from consumer.offsets import Holds, Offsets
 from consumer.outcomes import (
     GAVE_UP,
@@ -21,7 +22,6 @@ from consumer.outcomes import (
     ContactOutcome,
     Details,
     NotSent,
-    Outcome,
     Recoverable,
     Request,
     Scope,
@@ -70,14 +70,6 @@ class Settled:
     terminal: Terminal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    request: Request
-    contacts: Mapping[int, Change]
-    batch: Batch | None
-    assignments: frozenset[Assignment]
-
-
 class ListSync:
     """The state of one list. The loop asks `ready_at`, sends `next_request`, and brings the verdict to `answered`."""
 
@@ -91,7 +83,7 @@ class ListSync:
         self._offsets = offsets
         self._window = Window(offsets)
         self._batch: Batch | None = None
-        self._flight: _Flight | None = None
+        self._flight: Flight | None = None
         self._doubts = Doubts(rules.settle, offsets)
         self._backoff = Backoff()
         self._patience = Patience(rules.give_up_after)
@@ -106,7 +98,7 @@ class ListSync:
     @property
     def pending(self) -> int:
         """How many contacts wait or are on the wire."""
-        on_the_wire = len(self._flight.contacts) if self._flight else 0
+        on_the_wire = len(self._flight) if self._flight else 0
         return len(self._window) + (len(self._batch) if self._batch else 0) + on_the_wire
 
     @property
@@ -190,8 +182,7 @@ class ListSync:
             removes=tuple(contact for contact, change in contacts.items() if change.action is Action.REMOVE),
             look=self._must_look,
         )
-        assignments = frozenset(change.assignment for change in contacts.values())
-        self._flight = _Flight(request, contacts, batch, assignments)
+        self._flight = Flight(request, contacts, batch)
         return Flush(request, left_by)
 
     def weigh(self, verdict: Verdict) -> Verdict:
@@ -222,8 +213,7 @@ class ListSync:
             self._unusable = isinstance(verdict, Terminal) and verdict.reason in UNUSABLE
         match verdict:
             case Applied():
-                self._succeeded()
-                return _applied(flight, verdict)
+                return self._applied(flight, verdict)
             case Terminal():
                 return self._refused(flight, verdict, now, spend=spend)
             case Recoverable():
@@ -245,11 +235,11 @@ class ListSync:
     def waits(self, contact: int) -> bool:
         """Tell whether the contact waits or is on the wire."""
         waiting = self._window.get(contact) is not None or (self._batch is not None and contact in self._batch)
-        return waiting or (self._flight is not None and contact in self._flight.contacts)
+        return waiting or (self._flight is not None and contact in self._flight)
 
     def may_take_effect(self, contact: int) -> bool:
         """Tell whether something that was sent for the contact may still take effect."""
-        return contact in self._doubts or (self._flight is not None and contact in self._flight.contacts)
+        return contact in self._doubts or (self._flight is not None and contact in self._flight)
 
     def carries(self, assignments: Iterable[Assignment]) -> bool:
         """Tell whether anything of these assignments waits or is on the wire."""
@@ -291,12 +281,18 @@ class ListSync:
         waiting.close_part()
         return taken, Batch({}, holds)
 
+    def _applied(self, flight: Flight, verdict: Applied) -> list[Settled]:
+        self._succeeded()
+        if flight.batch is None:
+            return []
+        return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes_of(flight, verdict))]
+
     def _succeeded(self) -> None:
         self._backoff.succeeded()
         self.parking.succeeded()
         self._size = min(self._rules.max_contacts, self._size * 2)
 
-    def _refused(self, flight: _Flight, verdict: Terminal, now: float, *, spend: bool) -> list[Settled]:
+    def _refused(self, flight: Flight, verdict: Terminal, now: float, *, spend: bool) -> list[Settled]:
         self._backoff.succeeded()
         settled = []
         if flight.batch is not None:
@@ -311,7 +307,7 @@ class ListSync:
             return settled + self.give_up(self.newest, verdict, now)
         return settled + self._lose_patience(verdict.details, now)
 
-    def _failed(self, flight: _Flight, verdict: Recoverable, now: float, chance: float) -> list[Settled]:
+    def _failed(self, flight: Flight, verdict: Recoverable, now: float, chance: float) -> list[Settled]:
         at_once = verdict.account_wide or verdict.reason == TOKEN_EXPIRED  # then the account, or nothing, holds it back
         self.not_before = now if at_once else self._backoff.failed(now, chance, verdict.wait)
         if verdict.halve and flight.contacts:
@@ -330,7 +326,7 @@ class ListSync:
         given_up = self._patience.failed(now, self._tried)
         return self.give_up(given_up, Terminal(details, GAVE_UP, Scope.BATCH), now) if given_up else []
 
-    def _fold_back(self, flight: _Flight, now: float) -> None:
+    def _fold_back(self, flight: Flight, now: float) -> None:
         """Put what was sent in vain, and the unsent rest of its batch, back into the window, due at once."""
         for contact, change in self._ours(flight.contacts).items():
             self._window.fold(contact, change, now)
@@ -347,19 +343,3 @@ class ListSync:
 
     def _ours(self, contacts: Mapping[int, Change]) -> dict[int, Change]:
         return {contact: change for contact, change in contacts.items() if change.assignment in self._offsets}
-
-
-def _applied(flight: _Flight, verdict: Applied) -> list[Settled]:
-    """Give each contact its outcome: sent = added + removed + not found + unchanged."""
-    if flight.batch is None:
-        return []
-
-    def outcome(contact: int) -> Outcome:
-        if contact in verdict.missing:
-            return Outcome.NOT_FOUND
-        if contact in verdict.added:
-            return Outcome.ADDED
-        return Outcome.REMOVED if contact in verdict.removed else Outcome.UNCHANGED
-
-    outcomes = tuple(ContactOutcome(contact, outcome(contact), change) for contact, change in flight.contacts.items())
-    return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes)]
