@@ -2,33 +2,51 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from consumer.changes import Assignment, Change
 from consumer.outcomes import Applied, ContactOutcome, Outcome, Request
 from consumer.window import Batch
 
 
+class Retry(NamedTuple):
+    """An addition that was not found: its change, how many tries were answered since, and when the next one is due."""
+
+    change: Change
+    answers: int
+    due: float
+
+
 @dataclass(slots=True)
 class Flight:
-    """A request, the change that decided each of its contacts, and the batch that they were cut from.
+    """A request, the change that decided each of its contacts, and the batch that holds their offsets.
 
-    A look at the list carries no contact, and belongs to no batch.
+    `retries` were not found before, and the batch holds nothing of theirs. `superseded` are the contacts of which a
+    newer change was read since. A look at the list carries no contact, and belongs to no batch.
     """
 
     request: Request
     contacts: Mapping[int, Change]
+    retries: Mapping[int, Retry]
     batch: Batch | None
     assignments: frozenset[Assignment] = field(init=False)
+    superseded: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Note whose changes it carries."""
-        self.assignments = frozenset(change.assignment for change in self.contacts.values())
+        self.assignments = frozenset(change.assignment for change in self.changes().values())
 
     def __contains__(self, contact: int) -> bool:
-        return contact in self.contacts
+        return contact in self.contacts or contact in self.retries
 
-    def __len__(self) -> int:
-        return len(self.contacts)
+    @property
+    def size(self) -> int:
+        """How many contacts it carries."""
+        return len(self.contacts) + len(self.retries)
+
+    def changes(self) -> dict[int, Change]:
+        """Give the change that decided each contact, retries included."""
+        return {**self.contacts, **{contact: retry.change for contact, retry in self.retries.items()}}
 
 
 def outcomes_of(flight: Flight, verdict: Applied) -> tuple[ContactOutcome, ...]:
@@ -41,4 +59,4 @@ def outcomes_of(flight: Flight, verdict: Applied) -> tuple[ContactOutcome, ...]:
             return Outcome.ADDED
         return Outcome.REMOVED if contact in verdict.removed else Outcome.UNCHANGED
 
-    return tuple(ContactOutcome(contact, outcome(contact), change) for contact, change in flight.contacts.items())
+    return tuple(ContactOutcome(contact, outcome(contact), change) for contact, change in flight.changes().items())

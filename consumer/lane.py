@@ -65,6 +65,13 @@ class Lane:
             self.series.named(answer.facts.name)
         self._tell(answer)
 
+    def count_tries(self) -> None:
+        """Count what became of contacts that were to be tried again because they were not found."""
+        for end, number in self.list.not_found.tell().items():
+            self.series.not_found_retries(end, number)
+            if end == "no_room" and number:
+                self._log.warning("not found, and not tried again: too many wait for that already", contacts=number)
+
     def trouble(self, reason: str, details: Details, at: float, *, by_itself: bool) -> None:
         """Ask for a person's attention until the list's next success, or, if not `by_itself`, its account's."""
         if self.attention is not None and self.attention.reason == reason:
@@ -85,8 +92,9 @@ class Lane:
         """Make the record of a successful request, and count it."""
         for outcome, number in Counter(each.outcome for each in settled.outcomes).items():
             self._outcomes[outcome].inc(number)
+        again = frozenset(answer.request.again)  # of these the first answer was the one that counts
         for each in settled.outcomes:
-            if each.change.timestamp:
+            if each.change.timestamp and each.contact not in again:
                 self.series.event_to_list.observe(max(0.0, answer.answered_at - each.change.timestamp / 1000))
         details = answer.verdict.details
         return Result(
@@ -138,6 +146,7 @@ class Lane:
             status=details.status,
             adds=len(request.adds),
             removes=len(request.removes),
+            again=len(request.again),
         )
         match answer.verdict:
             case Applied(added=added, removed=removed, missing=missing, unexpected=unexpected):

@@ -14,10 +14,14 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from consumer.not_found import ENDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client import CollectorRegistry
+
+    from consumer.not_found import End
 
 # The client adds a `_created` twin to every counter; nobody reads it, and it would double the size of a scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the client leaves this one function untyped
@@ -94,6 +98,12 @@ TABLE: Final = (
         "counter",
         ("connector", "reason"),
         "Batches folded back into their window to be sent later; rises while HubSpot is down or limits the account.",
+    ),
+    Spec(
+        "not_found_retries_total",
+        "counter",
+        (*_LIST, "outcome"),
+        "Contacts tried again because they were not found; `found` rises when events are ahead of HubSpot's contacts.",
     ),
     Spec(
         "rate_limit_remaining",
@@ -221,6 +231,7 @@ class ListMetrics:
         "_flushes",
         "_list_id",
         "_name",
+        "_tries",
         "contacts_added",
         "contacts_not_found",
         "contacts_removed",
@@ -255,6 +266,7 @@ class ListMetrics:
         for reason in _CONNECTOR_SKIPS:
             for transition in TRANSITIONS:
                 counters["events_skipped_total"].labels(connector, reason, transition)
+        self._tries = {end: counters["not_found_retries_total"].labels(connector, list_id, end) for end in ENDS}
         self._attention: dict[str, Gauge] = {}
         self._name = ""
         gauges["list_info"].labels(connector, list_id, self._name, account).set(1)
@@ -270,6 +282,10 @@ class ListMetrics:
     def retry(self, reason: str) -> None:
         """Count a batch that goes back to its window for this reason."""
         self._families.counters["retries_total"].labels(self._connector, reason).inc()
+
+    def not_found_retries(self, end: End, contacts: int) -> None:
+        """Count contacts that were tried again, or were to be, and ended so."""
+        self._tries[end].inc(contacts)
 
     def flush(self, trigger: Literal["age", "size", "drain", "revoke"]) -> None:
         """Count a window taken on this trigger."""

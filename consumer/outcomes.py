@@ -16,7 +16,8 @@ class Request:
     """One call for one list, as a worker gets it.
 
     `adds` and `removes` are record ids and have none in common. With `look` the list itself is asked for first, and the
-    memberships are only sent if the list can be kept aligned; a look at the start carries no ids at all.
+    memberships are only sent if the list can be kept aligned; a look at the start carries no ids at all. `again` are
+    those of `adds` that were not found before.
     """
 
     request_id: str
@@ -26,6 +27,7 @@ class Request:
     adds: tuple[int, ...] = ()
     removes: tuple[int, ...] = ()
     look: bool = False
+    again: tuple[int, ...] = ()
 
     @property
     def calls(self) -> int:
