@@ -50,11 +50,13 @@ class Flight:
 
 
 def outcomes_of(flight: Flight, verdict: Applied) -> tuple[ContactOutcome, ...]:
-    """Give each contact its outcome: sent = added + removed + not found + unchanged."""
+    """Give each contact its outcome: sent = added + removed + not found + merged + unchanged."""
 
     def outcome(contact: int) -> Outcome:
         if contact in verdict.missing:
             return Outcome.NOT_FOUND
+        if contact in verdict.merged:
+            return Outcome.MERGED
         if contact in verdict.added:
             return Outcome.ADDED
         return Outcome.REMOVED if contact in verdict.removed else Outcome.UNCHANGED

@@ -51,6 +51,7 @@ class Lane:
             Outcome.REMOVED: series.contacts_removed,
             Outcome.NOT_FOUND: series.contacts_not_found,
             Outcome.UNCHANGED: series.contacts_unchanged,
+            Outcome.MERGED: series.contacts_merged,
         }
 
     def note(self, answer: Answer) -> None:
@@ -149,13 +150,19 @@ class Lane:
             again=len(request.again),
         )
         match answer.verdict:
-            case Applied(added=added, removed=removed, missing=missing, unexpected=unexpected):
-                self.series.contacts_unexpected.inc(unexpected)
+            case Applied(added=added, removed=removed, missing=missing, merged=merged):
+                self.series.contacts_unexpected.inc(answer.verdict.unexpected)
                 if request.adds or request.removes:
                     self.last_outcome = "applied"
                     self.last_success_at = answer.answered_at
                     self.series.last_success.set(answer.answered_at)
-                    told.info("applied", added=len(added), removed=len(removed), not_found=len(missing))
+                    told.info(
+                        "applied",
+                        added=len(added),
+                        removed=len(removed),
+                        not_found=len(missing),
+                        merged=len(merged),
+                    )
                 else:
                     told.info("list looked at", name=self.facts.name if self.facts else None)
             case Recoverable(reason=reason, wait=wait):

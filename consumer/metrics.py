@@ -69,10 +69,16 @@ TABLE: Final = (
         "Contacts that already were as asked; rises after a restart, a retry or a change made by hand in HubSpot.",
     ),
     Spec(
+        "contacts_merged_total",
+        "counter",
+        _LIST,
+        "Contacts that HubSpot has merged into others, and changed under the survivors' ids; they are as asked.",
+    ),
+    Spec(
         "contacts_unexpected_total",
         "counter",
         _LIST,
-        "Record ids in HubSpot's answer that were not sent; rises when HubSpot has merged contacts.",
+        "Record ids in HubSpot's answer that were not sent and are not known to be merged contacts' survivors.",
     ),
     Spec(
         "contacts_failed_total",
@@ -233,6 +239,7 @@ class ListMetrics:
         "_name",
         "_tries",
         "contacts_added",
+        "contacts_merged",
         "contacts_not_found",
         "contacts_removed",
         "contacts_unchanged",
@@ -252,6 +259,7 @@ class ListMetrics:
         self.contacts_removed = counters["contacts_removed_total"].labels(connector, list_id)
         self.contacts_not_found = counters["contacts_not_found_total"].labels(connector, list_id)
         self.contacts_unchanged = counters["contacts_unchanged_total"].labels(connector, list_id)
+        self.contacts_merged = counters["contacts_merged_total"].labels(connector, list_id)
         self.contacts_unexpected = counters["contacts_unexpected_total"].labels(connector, list_id)
         self.events_collapsed = counters["events_collapsed_total"].labels(connector, list_id)
         self.pending_contacts = gauges["pending_contacts"].labels(connector, list_id)

@@ -76,9 +76,10 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """HubSpot took the request. The three sets hold ids that were sent and are disjoint; the rest was UNCHANGED.
+    """HubSpot took the request. The sets hold ids that were sent and are disjoint; the rest was UNCHANGED.
 
-    `unexpected` counts the ids in the answer that were not sent.
+    `merged` came back as the ids of the contacts that they were merged into. `unexpected` counts the other ids in the
+    answer that were not sent.
     """
 
     details: Details
@@ -86,6 +87,7 @@ class Applied:
     removed: frozenset[int] = frozenset()
     missing: frozenset[int] = frozenset()
     unexpected: int = 0
+    merged: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Outcome(StrEnum):
     REMOVED = "REMOVED"
     UNCHANGED = "UNCHANGED"
     NOT_FOUND = "NOT_FOUND"
+    MERGED = "MERGED"
 
 
 class ContactOutcome(NamedTuple):
