@@ -22,7 +22,7 @@ class Flight:
     """A request, the change that decided each of its contacts, and the batch that holds their offsets.
 
     `retries` were not found before, and the batch holds nothing of theirs. `superseded` are the contacts of which a
-    newer change was read since. A look at the list carries no contact, and belongs to no batch.
+    newer change was read already. A look at the list carries no contact, and belongs to no batch.
     """
 
     request: Request

@@ -212,6 +212,7 @@ class ListSync:
             again=tuple(again),
         )
         self._flight = Flight(request, contacts, again, batch)
+        self._flight.superseded.update(contact for contact, change in contacts.items() if self._newer(contact, change))
         return Flush(request, left_by)
 
     def weigh(self, verdict: Verdict) -> Verdict:
@@ -301,6 +302,11 @@ class ListSync:
         """Tell whether the contact waits in the window or its batch."""
         return self._window.get(contact) is not None or (self._batch is not None and contact in self._batch)
 
+    def _newer(self, contact: int, sent: Change) -> Change | None:
+        """Give the change of the contact in the window, if it is newer than what was, or is being, sent."""
+        newest = self._window.get(contact)
+        return newest if newest is not None and newest.number > sent.number else None
+
     def _take(self, chosen: Callable[[int, Change], bool], now: float) -> tuple[dict[int, Change], Batch]:
         """Take what is chosen out of all that waits, with a batch that holds its offsets in one open part."""
         self._gather(now)
@@ -355,8 +361,8 @@ class ListSync:
         self._fold_back(flight, now)
         if verdict.late:
             for contact, sent in flight.changes().items():
-                newest = self._window.get(contact)
-                if newest is not None and newest.number > sent.number:
+                newest = self._newer(contact, sent)
+                if newest is not None:
                     self._doubts.intends(contact, newest)
         return self._lose_patience(verdict.details, now)
 

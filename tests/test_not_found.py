@@ -245,3 +245,16 @@ def test_a_change_read_while_the_first_request_is_on_the_wire_wins() -> None:
     bench.list.give_up(newer.number, BAD, 0.5)
     bench.answer(_missing(1), 1.0)
     assert len(bench.list.not_found) == 0
+
+
+def test_a_change_read_before_its_contact_left_wins() -> None:
+    """A batch leaves in several requests: what was read after it was taken ends a try before it begins."""
+    bench = _bench(max_contacts=1)
+    bench.read(1)
+    bench.read(2)
+    bench.try_with(OK, 0.0)
+    bench.read(2, REMOVE)
+    assert bench.flush(1.0).request.adds == (2,)
+    bench.answer(_missing(2), 2.0)
+    assert len(bench.list.not_found) == 0
+    assert bench.list.pending == 1
