@@ -31,6 +31,7 @@ from consumer.lane import Lane
 from consumer.list_sync import ListSync, Rules
 from consumer.loop import Bounds, Loop
 from consumer.metrics import Metrics
+from consumer.not_found import Tries
 from consumer.offsets import Offsets
 from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.partitions import Partitions
@@ -44,6 +45,7 @@ from consumer.settings import Settings
 from consumer.status import ListStatus
 from consumer.targets import Key, Plan
 
+NOT_FOUND_SHARE = 0.1  # of max_pending_contacts: so many more contacts, of all lists, may wait to be tried again
 REPLAY_MAX_AGE = 0.5  # seconds
 REPLAY_ROOM = 4  # requests' worth of contacts that wait in a list's window: enough to send without a pause
 REPLAY_GIVE_UP_AFTER = 900.0  # seconds: as long as a daily limit is waited for between two probes
@@ -118,7 +120,8 @@ def _replay(
 def for_replay(settings: Settings, connectors: Collection[str], max_contacts: int | None = None) -> Settings:
     """Give the settings of a replay: these connectors alone, enabled, and little patience, for a person waits.
 
-    What has caught up with the log need not wait for more of it: windows leave at once.
+    What has caught up with the log need not wait for more of it: windows leave at once. Nor does anybody wait for a
+    contact that was not found.
     """
     window = {"max_age": REPLAY_MAX_AGE, **({} if max_contacts is None else {"max_contacts": max_contacts})}
     retry = {"give_up_after": min(settings.retry.give_up_after, REPLAY_GIVE_UP_AFTER)}
@@ -128,6 +131,7 @@ def for_replay(settings: Settings, connectors: Collection[str], max_contacts: in
             "connectors": {name: each.model_copy(update={"enabled": True}) for name, each in chosen.items()},
             "window": settings.window.model_copy(update=window),
             "retry": settings.retry.model_copy(update=retry),
+            "not_found": settings.not_found.model_copy(update={"retries": 0}),
         }
     )
 
@@ -152,6 +156,12 @@ def _core(settings: Settings, outside: Outside) -> _Core:
         max_contacts=settings.window.max_contacts,
         settle=settings.hubspot.settle,
         give_up_after=settings.retry.give_up_after,
+        not_found=Tries(
+            retries=settings.not_found.retries,
+            over=settings.not_found.over,
+            most=max(1, int(settings.limits.max_pending_contacts * NOT_FOUND_SHARE) // len(settings.connectors)),
+            give_up_after=settings.retry.give_up_after,
+        ),
     )
     accounts = {
         name: Account(name, account.requests_per_10s, rules.give_up_after)

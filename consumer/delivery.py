@@ -121,7 +121,8 @@ class Delivery:
         return min(times, default=float("inf"))
 
     def hasten(self, now: float) -> None:
-        """Make all that waits due now."""
+        """Make all that waits due now, for a stop. What was not found has its end already, and no stop waits for it."""
+        self.forget_not_found()
         for lane in self.lanes.values():
             lane.list.hasten(now)
             self._schedule(lane)
@@ -142,9 +143,9 @@ class Delivery:
         for lane in self.lanes.values():
             if not lane.list.pending or (assignments is not None and not lane.list.carries(assignments)):
                 continue
-            if lane.list.on_the_wire is not None:
+            if lane.list.flies(assignments):
                 return True
-            due = lane.list.ready_at()
+            due = lane.list.changes_ready_at()
             if due is not None and max(due, lane.account.not_before) <= deadline and not self._is_gated(lane):
                 return True
         return False
@@ -156,11 +157,16 @@ class Delivery:
     def forget(self, assignment: Assignment) -> None:
         """Drop all that waits of an assignment, and let nothing of it leave any more."""
         for lane in self.lanes.values():
-            if lane.list.carries((assignment,)):
-                if lane.permit is not None:
-                    lane.permit.withdraw()
-                with self._recount(lane):
-                    lane.list.forget(assignment)
+            if lane.permit is not None and lane.list.carries((assignment,)):
+                lane.permit.withdraw()
+            with self._recount(lane):
+                lane.list.forget(assignment)
+
+    def forget_not_found(self, assignments: Collection[Assignment] | None = None) -> None:
+        """Try no contact again (of these assignments) that HubSpot did not find."""
+        for lane in self.lanes.values():
+            with self._recount(lane):
+                lane.list.not_found.forget(assignments)
 
     def drop(self, unwanted: Callable[[Lane, int, Change], bool], now: float) -> None:
         """Let go of what waits and is unwanted, without a word."""
@@ -229,7 +235,8 @@ class Delivery:
 
     def _send(self, lane: Lane, now: float, *, refresh: bool) -> None:
         probe = bool(lane.account.parking)
-        flush = lane.list.next_request(now, self._outside.new_id(), self.trigger, probe=probe)
+        with self._recount(lane):
+            flush = lane.list.next_request(now, self._outside.new_id(), self.trigger, probe=probe)
         if flush.trigger is not None:
             lane.series.flush(flush.trigger)
         lane.permit = Permit(self._fence, self._outside.clock.monotonic, may_refresh=refresh)
@@ -275,8 +282,9 @@ class Delivery:
 
     @contextmanager
     def _recount(self, lane: Lane) -> Iterator[None]:
-        """Keep the sum of waiting contacts true across a change of one list."""
+        """Keep the sum of waiting contacts, and what is counted of tries, true across a change of one list."""
         before = lane.list.pending
         yield
+        lane.count_tries()
         self.pending += lane.list.pending - before
         self._changed.add(lane)

@@ -51,6 +51,7 @@ class Lane:
             Outcome.REMOVED: series.contacts_removed,
             Outcome.NOT_FOUND: series.contacts_not_found,
             Outcome.UNCHANGED: series.contacts_unchanged,
+            Outcome.MERGED: series.contacts_merged,
         }
 
     def note(self, answer: Answer) -> None:
@@ -64,6 +65,13 @@ class Lane:
             self.facts = answer.facts
             self.series.named(answer.facts.name)
         self._tell(answer)
+
+    def count_tries(self) -> None:
+        """Count what became of contacts that were to be tried again because they were not found."""
+        for end, number in self.list.not_found.tell().items():
+            self.series.not_found_retries(end, number)
+            if end == "no_room" and number:
+                self._log.warning("not found, and not tried again: too many wait for that already", contacts=number)
 
     def trouble(self, reason: str, details: Details, at: float, *, by_itself: bool) -> None:
         """Ask for a person's attention until the list's next success, or, if not `by_itself`, its account's."""
@@ -85,8 +93,9 @@ class Lane:
         """Make the record of a successful request, and count it."""
         for outcome, number in Counter(each.outcome for each in settled.outcomes).items():
             self._outcomes[outcome].inc(number)
+        again = frozenset(answer.request.again)  # of these the first answer was the one that counts
         for each in settled.outcomes:
-            if each.change.timestamp:
+            if each.change.timestamp and each.contact not in again:
                 self.series.event_to_list.observe(max(0.0, answer.answered_at - each.change.timestamp / 1000))
         details = answer.verdict.details
         return Result(
@@ -138,15 +147,22 @@ class Lane:
             status=details.status,
             adds=len(request.adds),
             removes=len(request.removes),
+            again=len(request.again),
         )
         match answer.verdict:
-            case Applied(added=added, removed=removed, missing=missing, unexpected=unexpected):
-                self.series.contacts_unexpected.inc(unexpected)
+            case Applied(added=added, removed=removed, missing=missing, merged=merged):
+                self.series.contacts_unexpected.inc(answer.verdict.unexpected)
                 if request.adds or request.removes:
                     self.last_outcome = "applied"
                     self.last_success_at = answer.answered_at
                     self.series.last_success.set(answer.answered_at)
-                    told.info("applied", added=len(added), removed=len(removed), not_found=len(missing))
+                    told.info(
+                        "applied",
+                        added=len(added),
+                        removed=len(removed),
+                        not_found=len(missing),
+                        merged=len(merged),
+                    )
                 else:
                     told.info("list looked at", name=self.facts.name if self.facts else None)
             case Recoverable(reason=reason, wait=wait):

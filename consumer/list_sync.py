@@ -2,7 +2,8 @@
 
 Changes fold into the window. When the window is due a flush takes all of it as a batch, which leaves as one request
 after the other, never two at once. A retry is a later flush: what failed for a passing reason folds back into the
-window, where only the newest intents survive, and the list is not due before the retry time.
+window, where only the newest intents survive, and the list is not due before the retry time. What HubSpot did not find
+waits beside the window (`not_found.py`), and travels in requests that have room for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -11,6 +12,8 @@ from typing import Literal
 
 from consumer.changes import Action, Assignment, Change
 from consumer.doubts import Doubts
+from consumer.flight import Flight, outcomes_of
+from consumer.not_found import NEVER, NotFound, Tries
 from consumer.offsets import Holds, Offsets
 from consumer.outcomes import (
     GAVE_UP,
@@ -21,7 +24,6 @@ from consumer.outcomes import (
     ContactOutcome,
     Details,
     NotSent,
-    Outcome,
     Recoverable,
     Request,
     Scope,
@@ -49,11 +51,15 @@ class Rules:
     max_contacts: int
     settle: float
     give_up_after: float
+    not_found: Tries = NEVER
 
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """The request to send next, and what made the window leave (None: it left before, this is more of its batch)."""
+    """The request to send next, and what made the window leave.
+
+    None: it left before, and this is more of its batch, or contacts that were not found before.
+    """
 
     request: Request
     trigger: Trigger | None
@@ -70,14 +76,6 @@ class Settled:
     terminal: Terminal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight:
-    request: Request
-    contacts: Mapping[int, Change]
-    batch: Batch | None
-    assignments: frozenset[Assignment]
-
-
 class ListSync:
     """The state of one list. The loop asks `ready_at`, sends `next_request`, and brings the verdict to `answered`."""
 
@@ -91,8 +89,9 @@ class ListSync:
         self._offsets = offsets
         self._window = Window(offsets)
         self._batch: Batch | None = None
-        self._flight: _Flight | None = None
+        self._flight: Flight | None = None
         self._doubts = Doubts(rules.settle, offsets)
+        self.not_found = NotFound(rules.not_found)
         self._backoff = Backoff()
         self._patience = Patience(rules.give_up_after)
         self._size = rules.max_contacts
@@ -105,8 +104,8 @@ class ListSync:
 
     @property
     def pending(self) -> int:
-        """How many contacts wait or are on the wire."""
-        on_the_wire = len(self._flight.contacts) if self._flight else 0
+        """How many contacts wait in the window or its batch, or are on the wire."""
+        on_the_wire = self._flight.size if self._flight else 0
         return len(self._window) + (len(self._batch) if self._batch else 0) + on_the_wire
 
     @property
@@ -122,7 +121,8 @@ class ListSync:
     @property
     def next_calls(self) -> int:
         """How many HTTP requests the next request takes, token refreshes aside."""
-        return int(self._must_look) + int(self._batch is not None or len(self._window) > 0)
+        some = self._batch is not None or len(self._window) > 0 or len(self.not_found) > 0
+        return int(self._must_look) + int(some)
 
     def fold(self, contact: int, change: Change, now: float, inherited_since: float | None = None) -> bool:
         """Take a change in. False if it superseded another or was superseded itself.
@@ -130,6 +130,9 @@ class ListSync:
         `inherited_since` is when the partition was assigned, for a change that its previous owner may have sent.
         """
         self.newest = max(self.newest, change.number)
+        self.not_found.newer(contact)
+        if self._flight is not None and contact in self._flight:
+            self._flight.superseded.add(contact)
         if self._doubts:
             self._doubts.intends(contact, change)
         if inherited_since is not None and now < inherited_since + self._rules.settle:
@@ -142,9 +145,20 @@ class ListSync:
             self._window.due_at = min(self._window.due_at, now)
 
     def ready_at(self) -> float | None:
-        """When the next request may leave; None while one is on the wire or nothing waits."""
+        """When the next request may leave; None while one is on the wire or nothing waits.
+
+        What was not found goes along with whatever leaves once it is due; `max_age` later it leaves alone.
+        """
         if self._flight is not None:
             return None
+        due, retry = self.changes_ready_at(), self.not_found.next_due()
+        if retry is None:
+            return due
+        alone = max(retry + self._rules.max_age, self.not_before)
+        return alone if due is None else min(due, alone)
+
+    def changes_ready_at(self) -> float | None:
+        """When the changes that wait may leave, once nothing is on the wire; None if none wait."""
         if self._batch is not None or not self._looked or len(self._window) >= self._rules.max_contacts:
             return self.not_before
         return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
@@ -178,20 +192,27 @@ class ListSync:
                 left_by = trigger or ("size" if full else "age")
                 self._batch, self._tried = self._window.take(), self.newest
         batch = self._batch
-        contacts = batch.cut(1 if probe or self.parking else self._size) if batch is not None else {}
+        size = 1 if probe or self.parking else self._size
+        contacts = batch.cut(size) if batch is not None else {}
         if batch is not None and not len(batch):
             self._batch = None
+        again = self.not_found.take(
+            now, size - len(contacts), lambda contact: contact in contacts or self._has(contact)
+        )
+        if again and batch is None:
+            batch = Batch({}, Holds(self._offsets))  # their offsets were given up with the first answer
         request = Request(
             request_id=request_id,
             connector=self.connector,
             account=self.account,
             list_id=self.list_id,
-            adds=tuple(contact for contact, change in contacts.items() if change.action is Action.ADD),
+            adds=(*(contact for contact, change in contacts.items() if change.action is Action.ADD), *again),
             removes=tuple(contact for contact, change in contacts.items() if change.action is Action.REMOVE),
             look=self._must_look,
+            again=tuple(again),
         )
-        assignments = frozenset(change.assignment for change in contacts.values())
-        self._flight = _Flight(request, contacts, batch, assignments)
+        self._flight = Flight(request, contacts, again, batch)
+        self._flight.superseded.update(contact for contact, change in contacts.items() if self._newer(contact, change))
         return Flush(request, left_by)
 
     def weigh(self, verdict: Verdict) -> Verdict:
@@ -220,10 +241,10 @@ class ListSync:
         if flight.request.look and not isinstance(verdict, NotSent | Recoverable):
             self._looked = True
             self._unusable = isinstance(verdict, Terminal) and verdict.reason in UNUSABLE
+        self.not_found.answered(flight, verdict, self._offsets, now)
         match verdict:
             case Applied():
-                self._succeeded()
-                return _applied(flight, verdict)
+                return self._applied(flight, verdict)
             case Terminal():
                 return self._refused(flight, verdict, now, spend=spend)
             case Recoverable():
@@ -244,12 +265,11 @@ class ListSync:
 
     def waits(self, contact: int) -> bool:
         """Tell whether the contact waits or is on the wire."""
-        waiting = self._window.get(contact) is not None or (self._batch is not None and contact in self._batch)
-        return waiting or (self._flight is not None and contact in self._flight.contacts)
+        return self._has(contact) or (self._flight is not None and contact in self._flight)
 
     def may_take_effect(self, contact: int) -> bool:
         """Tell whether something that was sent for the contact may still take effect."""
-        return contact in self._doubts or (self._flight is not None and contact in self._flight.contacts)
+        return contact in self._doubts or (self._flight is not None and contact in self._flight)
 
     def carries(self, assignments: Iterable[Assignment]) -> bool:
         """Tell whether anything of these assignments waits or is on the wire."""
@@ -259,14 +279,17 @@ class ListSync:
             for each in assignments
         )
 
-    def flies(self, assignments: Iterable[Assignment]) -> bool:
-        """Tell whether the request on the wire carries anything of these assignments."""
-        return self._flight is not None and not self._flight.assignments.isdisjoint(assignments)
+    def flies(self, assignments: Iterable[Assignment] | None = None) -> bool:
+        """Tell whether a request is on the wire that carries anything (of these assignments)."""
+        if self._flight is None:
+            return False
+        return self._flight.size > 0 if assignments is None else not self._flight.assignments.isdisjoint(assignments)
 
     def forget(self, assignment: Assignment) -> None:
         """Drop all that waits of one assignment. What is on the wire stays there."""
         self._window.forget(assignment)
-        if self._batch is not None:
+        self.not_found.forget((assignment,))
+        if self._batch is not None and assignment in self._batch.holds:
             self._batch.forget(assignment)
             if not len(self._batch):
                 self._batch = None
@@ -274,6 +297,15 @@ class ListSync:
     @property
     def _must_look(self) -> bool:
         return self._unusable or not self._looked
+
+    def _has(self, contact: int) -> bool:
+        """Tell whether the contact waits in the window or its batch."""
+        return self._window.get(contact) is not None or (self._batch is not None and contact in self._batch)
+
+    def _newer(self, contact: int, sent: Change) -> Change | None:
+        """Give the change of the contact in the window, if it is newer than what was, or is being, sent."""
+        newest = self._window.get(contact)
+        return newest if newest is not None and newest.number > sent.number else None
 
     def _take(self, chosen: Callable[[int, Change], bool], now: float) -> tuple[dict[int, Change], Batch]:
         """Take what is chosen out of all that waits, with a batch that holds its offsets in one open part."""
@@ -291,12 +323,18 @@ class ListSync:
         waiting.close_part()
         return taken, Batch({}, holds)
 
+    def _applied(self, flight: Flight, verdict: Applied) -> list[Settled]:
+        self._succeeded()
+        if flight.batch is None:
+            return []
+        return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes_of(flight, verdict))]
+
     def _succeeded(self) -> None:
         self._backoff.succeeded()
         self.parking.succeeded()
         self._size = min(self._rules.max_contacts, self._size * 2)
 
-    def _refused(self, flight: _Flight, verdict: Terminal, now: float, *, spend: bool) -> list[Settled]:
+    def _refused(self, flight: Flight, verdict: Terminal, now: float, *, spend: bool) -> list[Settled]:
         self._backoff.succeeded()
         settled = []
         if flight.batch is not None:
@@ -311,18 +349,20 @@ class ListSync:
             return settled + self.give_up(self.newest, verdict, now)
         return settled + self._lose_patience(verdict.details, now)
 
-    def _failed(self, flight: _Flight, verdict: Recoverable, now: float, chance: float) -> list[Settled]:
+    def _failed(self, flight: Flight, verdict: Recoverable, now: float, chance: float) -> list[Settled]:
         at_once = verdict.account_wide or verdict.reason == TOKEN_EXPIRED  # then the account, or nothing, holds it back
         self.not_before = now if at_once else self._backoff.failed(now, chance, verdict.wait)
-        if verdict.halve and flight.contacts:
-            self._size = max(1, len(flight.contacts) // 2)
-        if verdict.late and flight.contacts:
-            self._doubts.unanswered(flight.contacts, now)
+        if verdict.halve and flight.size > 0:
+            self._size = max(1, flight.size // 2)
+        if verdict.late and flight.size > 0:
+            doubt = self._doubts.unanswered(flight.contacts, now)
+            for contact, retry in flight.retries.items():
+                doubt.may_have_been_sent(contact, retry.change)  # holds nothing: its offset was given up
         self._fold_back(flight, now)
         if verdict.late:
-            for contact, sent in flight.contacts.items():
-                newest = self._window.get(contact)
-                if newest is not None and newest.number > sent.number:
+            for contact, sent in flight.changes().items():
+                newest = self._newer(contact, sent)
+                if newest is not None:
                     self._doubts.intends(contact, newest)
         return self._lose_patience(verdict.details, now)
 
@@ -330,7 +370,7 @@ class ListSync:
         given_up = self._patience.failed(now, self._tried)
         return self.give_up(given_up, Terminal(details, GAVE_UP, Scope.BATCH), now) if given_up else []
 
-    def _fold_back(self, flight: _Flight, now: float) -> None:
+    def _fold_back(self, flight: Flight, now: float) -> None:
         """Put what was sent in vain, and the unsent rest of its batch, back into the window, due at once."""
         for contact, change in self._ours(flight.contacts).items():
             self._window.fold(contact, change, now)
@@ -347,19 +387,3 @@ class ListSync:
 
     def _ours(self, contacts: Mapping[int, Change]) -> dict[int, Change]:
         return {contact: change for contact, change in contacts.items() if change.assignment in self._offsets}
-
-
-def _applied(flight: _Flight, verdict: Applied) -> list[Settled]:
-    """Give each contact its outcome: sent = added + removed + not found + unchanged."""
-    if flight.batch is None:
-        return []
-
-    def outcome(contact: int) -> Outcome:
-        if contact in verdict.missing:
-            return Outcome.NOT_FOUND
-        if contact in verdict.added:
-            return Outcome.ADDED
-        return Outcome.REMOVED if contact in verdict.removed else Outcome.UNCHANGED
-
-    outcomes = tuple(ContactOutcome(contact, outcome(contact), change) for contact, change in flight.contacts.items())
-    return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes)]

@@ -279,6 +279,7 @@ class Loop:
         deadline = min(self._clock.monotonic() + self._bounds.shutdown_timeout, self._deadline)
         trigger, self._delivery.trigger = self._delivery.trigger, self._delivery.trigger or "revoke"
         wait = 0.0
+        self._delivery.forget_not_found(assignments)
         while True:
             self._serve(self._clock.monotonic(), wait)
             now = self._clock.monotonic()

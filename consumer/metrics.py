@@ -14,10 +14,14 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from consumer.not_found import ENDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from prometheus_client import CollectorRegistry
+
+    from consumer.not_found import End
 
 # The client adds a `_created` twin to every counter; nobody reads it, and it would double the size of a scrape.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the client leaves this one function untyped
@@ -65,10 +69,16 @@ TABLE: Final = (
         "Contacts that already were as asked; rises after a restart, a retry or a change made by hand in HubSpot.",
     ),
     Spec(
+        "contacts_merged_total",
+        "counter",
+        _LIST,
+        "Contacts that HubSpot has merged into others, and changed under the survivors' ids; they are as asked.",
+    ),
+    Spec(
         "contacts_unexpected_total",
         "counter",
         _LIST,
-        "Record ids in HubSpot's answer that were not sent; rises when HubSpot has merged contacts.",
+        "Record ids in HubSpot's answer that were not sent and are not known to be merged contacts' survivors.",
     ),
     Spec(
         "contacts_failed_total",
@@ -94,6 +104,12 @@ TABLE: Final = (
         "counter",
         ("connector", "reason"),
         "Batches folded back into their window to be sent later; rises while HubSpot is down or limits the account.",
+    ),
+    Spec(
+        "not_found_retries_total",
+        "counter",
+        (*_LIST, "outcome"),
+        "Contacts tried again because they were not found; `found` rises when events are ahead of HubSpot's contacts.",
     ),
     Spec(
         "rate_limit_remaining",
@@ -221,7 +237,9 @@ class ListMetrics:
         "_flushes",
         "_list_id",
         "_name",
+        "_tries",
         "contacts_added",
+        "contacts_merged",
         "contacts_not_found",
         "contacts_removed",
         "contacts_unchanged",
@@ -241,6 +259,7 @@ class ListMetrics:
         self.contacts_removed = counters["contacts_removed_total"].labels(connector, list_id)
         self.contacts_not_found = counters["contacts_not_found_total"].labels(connector, list_id)
         self.contacts_unchanged = counters["contacts_unchanged_total"].labels(connector, list_id)
+        self.contacts_merged = counters["contacts_merged_total"].labels(connector, list_id)
         self.contacts_unexpected = counters["contacts_unexpected_total"].labels(connector, list_id)
         self.events_collapsed = counters["events_collapsed_total"].labels(connector, list_id)
         self.pending_contacts = gauges["pending_contacts"].labels(connector, list_id)
@@ -255,6 +274,7 @@ class ListMetrics:
         for reason in _CONNECTOR_SKIPS:
             for transition in TRANSITIONS:
                 counters["events_skipped_total"].labels(connector, reason, transition)
+        self._tries = {end: counters["not_found_retries_total"].labels(connector, list_id, end) for end in ENDS}
         self._attention: dict[str, Gauge] = {}
         self._name = ""
         gauges["list_info"].labels(connector, list_id, self._name, account).set(1)
@@ -270,6 +290,10 @@ class ListMetrics:
     def retry(self, reason: str) -> None:
         """Count a batch that goes back to its window for this reason."""
         self._families.counters["retries_total"].labels(self._connector, reason).inc()
+
+    def not_found_retries(self, end: End, contacts: int) -> None:
+        """Count contacts that were tried again, or were to be, and ended so."""
+        self._tries[end].inc(contacts)
 
     def flush(self, trigger: Literal["age", "size", "drain", "revoke"]) -> None:
         """Count a window taken on this trigger."""

@@ -16,7 +16,8 @@ class Request:
     """One call for one list, as a worker gets it.
 
     `adds` and `removes` are record ids and have none in common. With `look` the list itself is asked for first, and the
-    memberships are only sent if the list can be kept aligned; a look at the start carries no ids at all.
+    memberships are only sent if the list can be kept aligned; a look at the start carries no ids at all. `again` are
+    those of `adds` that were not found before.
     """
 
     request_id: str
@@ -26,6 +27,7 @@ class Request:
     adds: tuple[int, ...] = ()
     removes: tuple[int, ...] = ()
     look: bool = False
+    again: tuple[int, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -74,9 +76,10 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """HubSpot took the request. The three sets hold ids that were sent and are disjoint; the rest was UNCHANGED.
+    """HubSpot took the request. The sets hold ids that were sent and are disjoint; the rest was UNCHANGED.
 
-    `unexpected` counts the ids in the answer that were not sent.
+    `merged` came back as the ids of the contacts that they were merged into. `unexpected` counts the other ids in the
+    answer that were not sent.
     """
 
     details: Details
@@ -84,6 +87,7 @@ class Applied:
     removed: frozenset[int] = frozenset()
     missing: frozenset[int] = frozenset()
     unexpected: int = 0
+    merged: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,7 @@ class Outcome(StrEnum):
     REMOVED = "REMOVED"
     UNCHANGED = "UNCHANGED"
     NOT_FOUND = "NOT_FOUND"
+    MERGED = "MERGED"
 
 
 class ContactOutcome(NamedTuple):

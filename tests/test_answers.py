@@ -44,10 +44,55 @@ def test_the_three_arrays_are_disjoint_sets_and_sums_agree(
     assert verdict.added <= set(REQUEST.adds)
     assert verdict.removed <= set(REQUEST.removes)
     assert verdict.missing <= sent
-    unchanged = sent - verdict.added - verdict.removed - verdict.missing
-    assert len(sent) == len(verdict.added) + len(verdict.removed) + len(verdict.missing) + len(unchanged)
+    assert verdict.merged <= sent - verdict.added - verdict.removed - verdict.missing
     strangers = (set(missing) - sent) | (set(added) - set(REQUEST.adds)) | (set(removed) - set(REQUEST.removes))
-    assert verdict.unexpected == len(strangers)
+    assert len(strangers) - len(verdict.merged) <= verdict.unexpected <= len(strangers)
+    if not verdict.merged:
+        assert verdict.unexpected == len(strangers)
+
+
+@given(st.sets(IDS), st.sets(IDS), st.sets(IDS))
+def test_only_who_was_merged_is_called_merged(merged: set[int], members: set[int], absent: set[int]) -> None:
+    """Whatever HubSpot merged, knew already or did not find, nobody else is taken for merged."""
+    survivors = {each: 100 + each for each in merged}
+
+    def told(asked: tuple[int, ...], *, there: bool) -> list[int]:
+        names = [survivors.get(each, each) for each in asked if each not in absent]
+        return [each for each in names if (each % 100 in members) is not there]
+
+    verdict = _answer(
+        {
+            "recordsIdsAdded": told(REQUEST.adds, there=True),
+            "recordIdsRemoved": told(REQUEST.removes, there=False),
+            "recordIdsMissing": [each for each in (*REQUEST.adds, *REQUEST.removes) if each in absent],
+        }
+    )
+    assert isinstance(verdict, Applied)
+    assert verdict.merged <= merged
+    assert not verdict.merged & absent
+
+
+@pytest.mark.parametrize(
+    ("said", "merged", "unexpected"),
+    [
+        ({"recordsIdsAdded": ["1", "2", "33"]}, {3}, 0),
+        ({"recordsIdsAdded": ["1", "32", "33"]}, {2, 3}, 0),
+        ({"recordsIdsAdded": ["1", "33"]}, set(), 1),
+        ({"recordsIdsAdded": ["1", "2", "3", "33"]}, set(), 1),
+        ({"recordsIdsAdded": ["1", "2", str(REQUEST.removes[0])]}, set(), 1),
+        ({"recordsIdsAdded": ["1", "33"], "recordIdsMissing": ["2"]}, {3}, 0),
+        ({"recordIdsRemoved": [str(each + 30) for each in REQUEST.removes]}, set(REQUEST.removes), 0),
+    ],
+    ids=["one", "all unnamed", "one of two", "one too many", "an id that was sent", "one missing", "removed"],
+)
+def test_who_was_merged_is_told_only_where_it_is_certain(
+    said: dict[str, list[str]], merged: set[int], unexpected: int
+) -> None:
+    """As many new ids as unnamed ones: each unnamed contact was merged. Otherwise the new ids are counted."""
+    verdict = _answer(said)
+    assert isinstance(verdict, Applied)
+    assert verdict.merged == merged
+    assert verdict.unexpected == unexpected
 
 
 @pytest.mark.parametrize("key", ["recordsIdsAdded", "recordIdsAdded"])

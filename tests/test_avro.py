@@ -343,7 +343,7 @@ RESULT: dict[str, Any] = {
             "occurred_at": 1_700_000_000_000,
         }
         for action in ("ADD", "REMOVE")
-        for outcome in ("ADDED", "REMOVED", "UNCHANGED", "NOT_FOUND")
+        for outcome in ("ADDED", "REMOVED", "UNCHANGED", "NOT_FOUND", "MERGED")
     ],
 }
 CONTACT = {

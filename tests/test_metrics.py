@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from consumer.metrics import PREFIX, TABLE, Metrics
+from consumer.not_found import ENDS
 
 # What dashboards and alerts rely on, written by hand: name after the prefix, type, labels.
 PUBLISHED = {
@@ -12,11 +13,13 @@ PUBLISHED = {
     ("contacts_removed_total", "counter", ("connector", "list_id")),
     ("contacts_not_found_total", "counter", ("connector", "list_id")),
     ("contacts_unchanged_total", "counter", ("connector", "list_id")),
+    ("contacts_merged_total", "counter", ("connector", "list_id")),
     ("contacts_unexpected_total", "counter", ("connector", "list_id")),
     ("contacts_failed_total", "counter", ("connector", "list_id", "reason")),
     ("requests_total", "counter", ("connector", "list_id", "status")),
     ("request_duration_seconds", "histogram", ("connector",)),
     ("retries_total", "counter", ("connector", "reason")),
+    ("not_found_retries_total", "counter", ("connector", "list_id", "outcome")),
     ("rate_limit_remaining", "gauge", ("account",)),
     ("token_refreshes_total", "counter", ("account", "outcome")),
     ("needs_attention", "gauge", ("connector", "list_id", "reason")),
@@ -112,6 +115,7 @@ def test_the_process_describes_itself(metrics: Metrics) -> None:
         "contacts_removed_total",
         "contacts_not_found_total",
         "contacts_unchanged_total",
+        "contacts_merged_total",
         "contacts_unexpected_total",
         "events_collapsed_total",
         "pending_contacts",
@@ -134,6 +138,7 @@ def test_known_label_sets_of_a_list_start_at_zero(metrics: Metrics) -> None:
         ("vip", "4711", status): 0 for status in ("200", "timeout", "connection_error")
     }
     assert series(metrics, "contacts_failed_total") == {("vip", "4711", "GAVE_UP"): 0}
+    assert series(metrics, "not_found_retries_total") == {("vip", "4711", end): 0 for end in ENDS}
     skipped = series(metrics, "events_skipped_total")
     assert {labels: value for labels, value in skipped.items() if labels[0] == "vip"} == {
         ("vip", reason, transition): 0 for reason in ("no_identifier", "disabled") for transition in ("ENTER", "EXIT")
@@ -182,6 +187,7 @@ def test_account_series_move(metrics: Metrics) -> None:
         ("contacts_removed", "contacts_removed_total"),
         ("contacts_not_found", "contacts_not_found_total"),
         ("contacts_unchanged", "contacts_unchanged_total"),
+        ("contacts_merged", "contacts_merged_total"),
         ("contacts_unexpected", "contacts_unexpected_total"),
         ("events_collapsed", "events_collapsed_total"),
         ("pending_contacts", "pending_contacts"),
@@ -196,18 +202,20 @@ def test_a_bound_series_moves_its_own_metric(metrics: Metrics, attribute: str, n
 
 
 def test_list_methods_count_under_their_labels(metrics: Metrics) -> None:
-    """Failures, requests, retries and flushes are told apart by reason, status and trigger."""
+    """Failures, requests, retries, flushes and tries are told apart by reason, status, trigger and outcome."""
     vip = metrics.for_list("vip", 4711, "acme")
     vip.failed("FORBIDDEN", 12)
     vip.request(403)
     vip.request("timeout")
     vip.retry("503")
     vip.flush("size")
+    vip.not_found_retries("found", 3)
     assert series(metrics, "contacts_failed_total")["vip", "4711", "FORBIDDEN"] == 12
     assert series(metrics, "requests_total")["vip", "4711", "403"] == 1
     assert series(metrics, "requests_total")["vip", "4711", "timeout"] == 1
     assert series(metrics, "retries_total") == {("vip", "503"): 1}
     assert series(metrics, "window_flushes_total")["vip", "4711", "size"] == 1
+    assert series(metrics, "not_found_retries_total")["vip", "4711", "found"] == 3
 
 
 def test_service_methods_count_under_their_labels(metrics: Metrics) -> None:

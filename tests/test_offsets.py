@@ -6,7 +6,7 @@ model: a log, what became of each change, and a HubSpot whose requests without a
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from consumer.changes import Action, Assignment, Change
 from consumer.list_sync import ListSync, Rules, Settled
+from consumer.not_found import Tries
 from consumer.offsets import SWEEP_FROM, Hold, Holds, OffsetAlreadyCommittableError, Offsets, PartitionOffsets
 from consumer.outcomes import (
     TOKEN_EXPIRED,
@@ -24,6 +25,7 @@ from consumer.outcomes import (
     Applied,
     Details,
     NotSent,
+    Outcome,
     Recoverable,
     Request,
     Scope,
@@ -148,13 +150,15 @@ def test_holds_are_released_together() -> None:
     assert [offsets.committable(each) for each in (ASSIGNMENT, other)] == [5, 5]
 
 
-MACHINE_RULES = Rules(max_age=5.0, max_contacts=2, settle=50.0, give_up_after=150.0)
+TRIES = Tries(retries=2, over=15.0, most=2, give_up_after=150.0)
+MACHINE_RULES = Rules(max_age=5.0, max_contacts=2, settle=50.0, give_up_after=150.0, not_found=TRIES)
 LISTS = (0, 1)
 PARTITIONS = (0, 1)
 CONTACTS = st.integers(1, 4)
 LISTS_OF_A_CHANGE = st.sampled_from([(0,), (0,), (0, 1), (1,), ()])
 VERDICTS: dict[str, Verdict] = {
     "ok": OK,
+    "missing": OK,  # what was to be added does not exist
     "503": Recoverable(Details(), "503", wait=2.0),
     "timeout": Recoverable(Details(), "timeout", late=True, halve=True),
     "502": Recoverable(Details(), "502", late=True),
@@ -167,7 +171,7 @@ VERDICTS: dict[str, Verdict] = {
     "dynamic": Terminal(Details(), "LIST_DYNAMIC", Scope.LIST),
     "not sent": NotSent(),
 }
-TAKEN = {"ok", "unreadable"}
+TAKEN = {"ok", "missing", "unreadable"}
 """Answers to requests that HubSpot took."""
 
 Key = tuple[int, int]  # list and contact
@@ -182,6 +186,8 @@ class Entry:
     settled: bool = False
     done_at: float = float("-inf")
     refused: bool = False
+    missing: bool = False
+    tries: int = 0
 
 
 @dataclass(frozen=True)
@@ -244,6 +250,8 @@ class Machine(RuleBasedStateMachine):
         self.hubspot: dict[Key, Action] = {}
         self.effects: list[Effect] = []
         self.newest_sent: dict[Key, int] = {}
+        # Tries that may take effect though nobody who knows of them has the partition any more, and until when.
+        self.orphans: dict[Key, float] = {}
         self.start()
 
     def start(self) -> None:
@@ -305,7 +313,7 @@ class Machine(RuleBasedStateMachine):
         calls, waiting = sync.next_calls, sync.pending
         flush = sync.next_request(self.now, "request")
         assert flush.request.calls <= calls
-        assert sync.pending == waiting
+        assert sync.pending == waiting + len(flush.request.again)
         self.sent_at[each] = self.now
         self.check_request(each, flush.request, taken_now=flush.trigger is not None)
 
@@ -317,12 +325,16 @@ class Machine(RuleBasedStateMachine):
         if request is None:
             return
         said = VERDICTS[kind]
+        if kind == "missing":
+            said = replace(OK, missing=frozenset(request.adds))
         if kind in TAKEN:
-            self.take_effect(each, request)
+            self.take_effect(each, request, existing=kind != "missing")
         verdict = sync.weigh(said)
         if isinstance(verdict, Recoverable) and verdict.late:
             self.leave_late(each, request)
         before = sync.pending
+        for contact in request.again if isinstance(verdict, Applied) else ():
+            self.count_try(each, contact)
         settled = sync.answered(verdict, self.now, chance, spend=spend)
         ended = len(request.adds) + len(request.removes)
         for one in settled:
@@ -376,8 +388,7 @@ class Machine(RuleBasedStateMachine):
         if part.assignment is not None:
             self.offsets.revoke(part.assignment)
             for sync in self.syncs:
-                if sync.carries((part.assignment,)):
-                    sync.forget(part.assignment)
+                sync.forget(part.assignment)
             part.assignment = None
         if back:
             self.assign(number)
@@ -404,6 +415,8 @@ class Machine(RuleBasedStateMachine):
                 self.effects.append(
                     Effect(each, sync.on_the_wire, self.now + MACHINE_RULES.settle, self.process),
                 )
+        for effect in self.effects:
+            self.orphans |= {(effect.sync, contact): effect.until for contact in effect.request.again}
         self.start()
 
     @rule(each=st.sampled_from(LISTS), younger=st.integers(0, 8))
@@ -446,10 +459,25 @@ class Machine(RuleBasedStateMachine):
             newest = self.entries[each, contact][-1]
             if taken_now and not newest.refused:  # it may have been given up while an older one was on the wire
                 assert sent == newest.change
+        assert request.again == tuple(flight.retries)
+        for contact, retry in flight.retries.items():
+            newest = self.entries[each, contact][-1]
+            assert contact in request.adds
+            assert retry.change == newest.change
+            assert newest.missing
 
-    def take_effect(self, each: int, request: Request) -> None:
+    def count_try(self, each: int, contact: int) -> None:
+        """Check that no contact is tried too often."""
+        flight = self.syncs[each]._flight
+        assert flight is not None
+        for entry in self.entries[each, contact]:
+            entry.tries += entry.change == flight.retries[contact].change
+            assert entry.tries <= TRIES.retries
+
+    def take_effect(self, each: int, request: Request, *, existing: bool = True) -> None:
         """HubSpot does as it was asked."""
-        self.hubspot |= {(each, contact): Action.ADD for contact in request.adds}
+        added = Action.ADD if existing else Action.REMOVE
+        self.hubspot |= {(each, contact): added for contact in request.adds}
         self.hubspot |= {(each, contact): Action.REMOVE for contact in request.removes}
 
     def leave_late(self, each: int, request: Request) -> None:
@@ -461,15 +489,24 @@ class Machine(RuleBasedStateMachine):
             entry = next(entry for entry in self.entries[each, contact] if entry.change == sent)
             newest = self.entries[each, contact][-1]
             self.late[each, contact].append(Late(sent.action, until, entry, newest if newest.settled else None))
+        for contact, retry in flight.retries.items() if flight else ():
+            newest = self.entries[each, contact][-1]
+            # What is tried again holds nothing itself.
+            ended = newest if newest.settled else None
+            self.late[each, contact].append(Late(ADD, until, None, ended))
+            if not self.is_ours(next(entry for entry in self.entries[each, contact] if entry.change == retry.change)):
+                self.orphans[each, contact] = until
 
     def write(self, each: int, settled: Settled, sent_at: float) -> None:
         """Send the records of what came to an end, as the delivery does."""
         done = {one.contact: one.change for one in settled.outcomes} or dict(settled.refused)
+        missing = {one.contact for one in settled.outcomes if one.outcome is Outcome.NOT_FOUND}
         entries = [
             entry for contact, one in done.items() for entry in self.entries[each, contact] if entry.change == one
         ]
         assert len(entries) == len(done)
-        for entry in entries:
+        for contact, entry in zip(done, entries, strict=True):
+            entry.missing = contact in missing
             entry.settled = True
             entry.refused |= settled.terminal is not None
             assert settled.terminal is None or self.is_ours(entry)  # else it is its next owner's to send
@@ -540,8 +577,14 @@ class Machine(RuleBasedStateMachine):
         assert [sync.pending for sync in self.syncs] == [0, 0]
         for part in self.parts:
             assert part.committable == len(part.log)
+        self.check_hubspot()
+
+    def check_hubspot(self) -> None:
+        """Hold each list against the log, where nothing was refused or not found, and no try was left to nobody."""
         for (each, contact), found in self.entries.items():
-            if found and each >= 0 and not found[-1].refused:
+            if not found or each < 0 or found[-1].refused or found[-1].missing:
+                continue
+            if found[-1].done_at > self.orphans.get((each, contact), float("-inf")):
                 assert self.hubspot[each, contact] is found[-1].change.action
 
 
@@ -555,7 +598,7 @@ Step = tuple[float, Callable[[], object]]
 def live(machine: Machine, random: Random) -> None:
     """Take one random step. Weighted, so that most of them find something to do."""
     each, number, contact = random.choice(LISTS), random.choice(PARTITIONS), random.randint(1, 4)
-    kind = random.choice(("ok", "ok", "ok", "timeout", "timeout", *VERDICTS))
+    kind = random.choice(("ok", "ok", "missing", "missing", "timeout", "timeout", *VERDICTS))
     sound = all(effect.process == machine.process for effect in machine.effects)
     steps: tuple[Step, ...] = (
         (12, lambda: machine.happen(contact, random.choice((ADD, REMOVE)), _some_lists(random), random.randint(0, 3))),

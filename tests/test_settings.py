@@ -53,6 +53,9 @@ limits:
   max_pending_contacts: 1000000
 retry:
   give_up_after: 24h
+not_found:
+  retries: 3
+  over: 1h
 admin:
   address: 0.0.0.0:9108
 shutdown:
@@ -92,6 +95,7 @@ def test_everything_but_kafka_accounts_and_connectors_has_the_default_of_the_des
     assert short.kafka["auto.offset.reset"] == "earliest"
     assert (short.window.max_age, short.retry.give_up_after, short.shutdown.timeout) == (30.0, 86_400.0, 25.0)
     assert (short.hubspot.timeout, short.hubspot.settle) == (30.0, 120.0)
+    assert (short.not_found.retries, short.not_found.over) == (3, 3600.0)
     assert (short.admin.host, short.admin.port) == ("0.0.0.0", 9108)  # noqa: S104 - the design's default
     assert short.connectors["vip"].identifier == "2006"
 
@@ -392,6 +396,9 @@ OFFSETS = f"{DECIDED} it stores an offset once its changes have an outcome. Remo
         ("", "window: {max_age: 30 s}", f"15: window.max_age: {DURATION}"),
         ("", "window: {max_age: 0s}", "15: window.max_age: must be longer than nothing. Write at least 1ms."),
         ("", "window: {max_contacts: 0}", "15: window.max_contacts: must be at least 1. Write a larger number."),
+        ("", "not_found: {retries: -1}", "15: not_found.retries: must be at least 0. Write a larger number."),
+        ("", "not_found: {retries: 11}", "15: not_found.retries: must be below 11. Write a smaller number."),
+        ("", "not_found: {over: 0s}", "15: not_found.over: must be longer than nothing. Write at least 1ms."),
         ("", "window:", f"15: window: {EMPTY}"),
         ("", "shutdown: 25s", f"15: shutdown: {MAPPING}"),
         (

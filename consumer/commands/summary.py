@@ -54,6 +54,7 @@ class Summary:
             Outcome.REMOVED: "applied, removed from the list",
             Outcome.UNCHANGED: "applied, was so already",
             Outcome.NOT_FOUND: "applied, no such contact in HubSpot",
+            Outcome.MERGED: "applied, to the contact that it was merged into",
         }
         yield from ((told, self.outcomes[outcome], "") for outcome, told in meanings.items() if self.outcomes[outcome])
         if self.superseded:

@@ -78,9 +78,29 @@ def membership_answer(request: Request, status: int, headers: Mapping[str, str],
     missing = missing_said.known & (adds | removes)
     added = (added_said.known & adds) - missing
     removed = (removed_said.known & removes) - missing
-    unexpected = (missing_said.known - adds - removes) | (added_said.known - adds) | (removed_said.known - removes)
+    merged_adds, new_added = _merged(adds - added - missing, added_said.known - adds, adds | removes)
+    merged_removes, new_removed = _merged(removes - removed - missing, removed_said.known - removes, adds | removes)
+    unexpected = (missing_said.known - adds - removes) | new_added | new_removed
     strange = missing_said.strange + added_said.strange + removed_said.strange
-    return Applied(details, frozenset(added), frozenset(removed), frozenset(missing), len(unexpected) + strange)
+    return Applied(
+        details,
+        frozenset(added),
+        frozenset(removed),
+        frozenset(missing),
+        len(unexpected) + strange,
+        merged_adds | merged_removes,
+    )
+
+
+def _merged(silent: frozenset[int], new: set[int], sent: frozenset[int]) -> tuple[frozenset[int], set[int]]:
+    """Give the ids that were merged into others, and the ids of the answer that this does not explain.
+
+    Each id that was not sent and yet was changed (`new`) is the survivor of one that was sent and that the answer does
+    not name (`silent`). So where they are as many, each of those was merged; where they are fewer, nobody knows which.
+    """
+    if silent and len(silent) == len(new) and not new & sent:
+        return silent, set()
+    return frozenset(), new
 
 
 def list_answer(status: int, headers: Mapping[str, str], body: bytes) -> ListFacts | Verdict:

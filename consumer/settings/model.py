@@ -15,6 +15,7 @@ from consumer.settings.values import (
     Duration,
     ListId,
     Name,
+    Retries,
     Slot,
     SourceText,
     Text,
@@ -85,6 +86,13 @@ class Retry(_Section):
     give_up_after: Timespan = 86_400.0
 
 
+class NotFound(_Section):
+    """How often an addition is tried again whose contact HubSpot did not find, the last time `over` seconds later."""
+
+    retries: Retries = 3
+    over: Timespan = 3600.0
+
+
 class Admin(_Section):
     """Where metrics, health and the status page are served."""
 
@@ -123,6 +131,7 @@ class Settings(_Section):
     )
     limits: Limits = Limits()
     retry: Retry = Retry()
+    not_found: NotFound = NotFound()
     admin: Admin = Admin()
     shutdown: Shutdown = Shutdown()
 

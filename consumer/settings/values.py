@@ -66,6 +66,9 @@ def _whole(value: object) -> int:
 Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 """A whole number from 1."""
 
+Retries = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=11)]
+"""A whole number from 0 to 10: each wait is twice the one before, so more would begin with a few milliseconds."""
+
 ListId = Annotated[int, BeforeValidator(_whole), Field(ge=1, lt=2**63)]
 """The id of a HubSpot list, as its API gives it."""
 

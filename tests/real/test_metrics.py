@@ -86,9 +86,10 @@ def _check_what_hubspot_did(quiet: Scrape, faulty: Scrape, healed: Scrape) -> No
     assert rises(quiet, healed, "contacts_added_total", **vip) == 102  # 1, 2 and the hundred
     assert rises(quiet, healed, "contacts_added_total", **churn) == 1
     assert rises(quiet, healed, "contacts_removed_total", **vip) == 1
-    assert rises(quiet, healed, "contacts_unchanged_total", **vip) == 2  # 600, and 40, told as 41
+    assert rises(quiet, healed, "contacts_unchanged_total", **vip) == 1  # 600
     assert rises(quiet, healed, "contacts_not_found_total", **vip) == 1
-    assert rises(quiet, healed, "contacts_unexpected_total", **vip) == 1
+    assert rises(quiet, healed, "contacts_merged_total", **vip) == 1  # 40, told as 41
+    assert rises(quiet, healed, "contacts_unexpected_total", **vip) == 0
     assert rises(quiet, healed, "contacts_failed_total", reason="BAD_REQUEST", **churn) == 1
     assert rises(quiet, faulty, "requests_total", status="503", **vip) >= 1
     assert rises(quiet, healed, "requests_total", status="400", **churn) == 1

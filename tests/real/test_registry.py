@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.schema_registry import ConfigCompatibilityLevel, Schema, ServerConfig
 
 from consumer import app
-from consumer.avro import frame
+from consumer.avro import RESULT_SCHEMA, frame
 from consumer.changes import Change, TopicPartition
 from consumer.intake import ASK_AGAIN_MOST, UNKNOWN_FOR, Intake
 from consumer.kafka.registry import Lookup, SchemaRegistry, Unknown, Unreachable, new_client
 from consumer.offsets import Offsets
-from consumer.outcomes import DeadLetter
+from consumer.outcomes import DeadLetter, Outcome
 from consumer.partitions import Partitions
 from consumer.router import Router
 from tests.fakes.kafka import TOPIC, MemoryBroker
@@ -55,6 +56,7 @@ OLDER = schema(fields=[each for each in FIELDS if each["name"] not in ("event_id
 RENAMED = schema(
     name="ProfileMoved", namespace="com.example.platform", fields=enum("Move", "transition", "ENTER", "EXIT")
 )
+FIRST_OUTCOMES = ("ADDED", "REMOVED", "UNCHANGED", "NOT_FOUND")
 SUSPENDING = schema(fields=enum("Transition", "transition", "ENTER", "EXIT", "SUSPEND"))
 
 
@@ -229,3 +231,37 @@ def test_only_a_registrys_own_word_makes_a_schema_unknown(
         assert isinstance(lookup.outcome, Unreachable)
         assert told in lookup.outcome.message
         assert "wrong" not in lookup.outcome.message
+
+
+def _results(*outcomes: str, default: str | None) -> Schema:
+    """Give the results' schema with other outcomes."""
+    form = json.loads(RESULT_SCHEMA.text)
+    (contact,) = (each["type"]["items"] for each in form["fields"] if each["name"] == "contacts")
+    (outcome,) = (each["type"] for each in contact["fields"] if each["name"] == "outcome")
+    del outcome["default"]
+    outcome |= {"symbols": list(outcomes)} | ({} if default is None else {"default": default})
+    return Schema(json.dumps(form), "AVRO")
+
+
+OLD = _results(*FIRST_OUTCOMES, default=None)
+OURS = Schema(RESULT_SCHEMA.text, "AVRO")
+NEXT = _results(*Outcome, "AND_ONE_MORE", default="UNCHANGED")
+
+
+@pytest.mark.parametrize(
+    ("level", "there", "new", "fits"),
+    [
+        ("BACKWARD", OLD, OURS, True),
+        ("FORWARD", OLD, OURS, False),  # it had no default yet
+        ("BACKWARD_TRANSITIVE", OURS, NEXT, True),
+        ("FULL_TRANSITIVE", OURS, NEXT, True),
+    ],
+    ids=["from before merged", "from before merged, forward", "one more", "one more, full"],
+)
+def test_an_outcome_may_be_added(registry: RegistryServer, level: str, there: Schema, new: Schema, fits: bool) -> None:
+    """The enum of outcomes has a default, so that a registry takes one with more symbols, whatever its rule."""
+    with closing(registry.client()) as client:
+        subject = f"{level}-{fits}-value"
+        client.register_schema(subject, there)
+        client.set_config(subject, ServerConfig(compatibility=ConfigCompatibilityLevel(level)))
+        assert client.test_compatibility(subject, new) is fits

@@ -13,6 +13,7 @@ from consumer.delivery import Delivery
 from consumer.doubts import Doubt, Doubts
 from consumer.list_sync import ListSync, Settled
 from consumer.loop import Loop
+from consumer.not_found import NotFound
 from consumer.offsets import Hold, Holds, Offsets
 from consumer.outcomes import DeadLetter, Recoverable, Verdict
 from consumer.partitions import Partition
@@ -243,29 +244,64 @@ def _lets_go_of_a_batch_with_its_first_request() -> Any:  # noqa: ANN401 - as ab
     return _swapped(Batch, close_part=close_part)
 
 
+def _tries_again_what_has_left() -> Any:  # noqa: ANN401 - as above
+    def newer(self: NotFound, contact: int) -> None:
+        del self, contact
+
+    return _swapped(NotFound, newer=newer)
+
+
+def _tries_again_what_left_while_it_was_asked_for() -> Any:  # noqa: ANN401 - as above
+    def newer(self: ListSync, contact: int, sent: Change) -> None:
+        del self, contact, sent
+
+    return _swapped(ListSync, _newer=newer)
+
+
+def _keeps_the_tries_of_a_revoked_partition() -> Any:  # noqa: ANN401 - as above
+    def forget(self: NotFound, assignments: Any = None) -> None:  # noqa: ANN401 - passed by
+        del self, assignments
+
+    return _swapped(NotFound, forget=forget)
+
+
+def _does_not_doubt_a_try() -> Any:  # noqa: ANN401 - as above
+    unanswered = Doubts.unanswered
+
+    def of_the_batch_alone(self: Doubts, contacts: Mapping[int, Change], now: float) -> Doubt:
+        unanswered(self, contacts, now)
+        return Doubt(now, self._offsets)
+
+    return _swapped(Doubts, unanswered=of_the_batch_alone)
+
+
 DEFECTS: dict[str, tuple[Defect, int]] = {
     defect.__name__.strip("_").replace("_", " "): (defect, seed)
     for defect, seed in (
-        (_commits_before_the_dead_letter_is_acknowledged, 8),
-        (_commits_before_the_result_is_acknowledged, 9),
-        (_commits_the_newest_offset_of_a_batch, 3),
-        (_resends_the_frozen_batch, 56),
-        (_ignores_the_epoch, 38),
-        (_drops_a_window_on_revoke_and_commits, 11),
-        (_sends_two_requests_on_one_list, 1),
-        (_does_not_confirm_late_effects, 20),
-        (_does_not_inherit_late_effects, 72),
-        (_forgets_what_is_contested_when_a_doubt_ends, 20),
-        (_flushes_before_it_has_caught_up, 15),
-        (_resets_the_bucket_on_429, 11),
-        (_folds_back_without_the_first_offset, 4),
-        (_sends_after_its_session, 336),
-        (_sends_after_the_revoke, 83),
-        (_believes_that_every_commit_was_taken, 5),
-        (_keeps_the_first_intent, 0),
-        (_forgets_the_unsent_rest_of_a_batch, 63),
-        (_holds_nothing_for_an_invalid_id, 13),
-        (_lets_go_of_a_batch_with_its_first_request, 0),
+        (_commits_before_the_dead_letter_is_acknowledged, 1),
+        (_commits_before_the_result_is_acknowledged, 11),
+        (_commits_the_newest_offset_of_a_batch, 1),
+        (_resends_the_frozen_batch, 71),
+        (_ignores_the_epoch, 80),
+        (_drops_a_window_on_revoke_and_commits, 5),
+        (_sends_two_requests_on_one_list, 0),
+        (_does_not_confirm_late_effects, 61),
+        (_does_not_inherit_late_effects, 90),
+        (_forgets_what_is_contested_when_a_doubt_ends, 71),
+        (_flushes_before_it_has_caught_up, 85),
+        (_resets_the_bucket_on_429, 553),
+        (_folds_back_without_the_first_offset, 10),
+        (_sends_after_its_session, 159),
+        (_sends_after_the_revoke, 12),
+        (_believes_that_every_commit_was_taken, 1),
+        (_keeps_the_first_intent, 2),
+        (_forgets_the_unsent_rest_of_a_batch, 51),
+        (_holds_nothing_for_an_invalid_id, 56),
+        (_lets_go_of_a_batch_with_its_first_request, 1),
+        (_tries_again_what_has_left, 46),
+        (_tries_again_what_left_while_it_was_asked_for, 71),
+        (_keeps_the_tries_of_a_revoked_partition, 21),
+        (_does_not_doubt_a_try, 721),
     )
 }
 """All of them by name, each with the first seed that finds it."""

@@ -30,6 +30,7 @@ SUMS = (
     "contacts_removed",
     "contacts_unchanged",
     "contacts_not_found",
+    "contacts_merged",
     "contacts_failed",
     "requests",
     "events_consumed",
@@ -101,6 +102,16 @@ class Actor(Member):
             raise Broken("no request after the session", f"{self} was thrown out of {key.partition}")
         return self.assigned_at[key]
 
+    def owns(self, key: TopicPartition) -> bool:
+        """Tell whether a partition is this member's, for itself and for the group."""
+        return key in self.source.owned and self.world.broker.owners.get(key) is self.source
+
+    def has_read(self, key: TopicPartition) -> int:
+        """Give the offset below which the member has understood all of a partition."""
+        partition = self.loop._partitions.get(key)
+        held = partition.held[0].offset() if partition is not None and partition.held else None
+        return self.source.position(key) if held is None else held
+
     def check_sums(self) -> None:
         """Hold the metrics against what went through the seams."""
         registry = self.metrics.registry.restricted_registry([f"hubspot_list_sync_{name}_total" for name in SUMS])
@@ -141,6 +152,9 @@ class WatchedWorkers(ScriptedWorkers):
             raise Broken("one request per list", f"{self._actor}: {request}")
         if set(request.adds) & set(request.removes):
             raise Broken("no contact in both sets", f"{self._actor}: {request}")
+        for contact in request.again:
+            position = self._actor.has_read(self._simulation.where(contact))
+            self._simulation.truth.check_try((request.list_id, contact), position)
         self._out[request.list_id] = request.request_id
         self._submitted[request.request_id] = (self._simulation.tick(), self._clock.monotonic())
         super().submit(request, permit)
@@ -173,6 +187,8 @@ class WatchedWorkers(ScriptedWorkers):
             self._note_start(request.account, at)
             if each.method == "PUT":
                 self._check(request, each, tick)
+                if request.again:
+                    self._simulation.note_tries(self._actor, request, each)
 
     def _check(self, request: Request, seen: Handled, tick: int) -> None:
         asked = ((Action.ADD, request.adds, seen.adds), (Action.REMOVE, request.removes, seen.removes))

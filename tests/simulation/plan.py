@@ -37,6 +37,8 @@ class Setup:
     messages: int = 100  # in one poll, at most
     shutdown: str = "8s"
     give_up_after: str = "30m"
+    retries: int = 3  # of contacts that were not found
+    over: str = "14s"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,20 @@ class Delete:
     """Delete a list in HubSpot."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class Create:
+    """Create a contact in every account, unless it is there."""
+
+    contact: int
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Merge a contact into one that nothing is ever told of, in every account."""
+
+    contact: int
 
 
 @dataclass(frozen=True)
@@ -164,6 +180,8 @@ Step = (
     | Odd
     | Hit
     | Delete
+    | Create
+    | Merge
     | Heal
     | Join
     | Stop
@@ -195,12 +213,14 @@ SETUPS = (
     Setup(),
     Setup(sources=(0, 1), members=2, messages=2, shutdown="1s"),
     Setup(sources=(0, 1, 0), accounts=2, members=2, partitions=3, max_contacts=2, messages=3),
-    Setup(sources=(0,), members=2, partitions=3, max_contacts=1, max_age="500ms", messages=1, shutdown="2s"),
+    Setup(
+        sources=(0,), members=2, partitions=3, max_contacts=1, max_age="500ms", messages=1, shutdown="2s", over="3500ms"
+    ),
     Setup(sources=(0, 1, 2), requests_per_10s=4, partitions=4, members=2, max_contacts=3),
     Setup(sources=(0, 1, 0, 1), accounts=2, requests_per_10s=8, members=3, partitions=4, max_contacts=2),
     Setup(sources=(0, 1, 2, 3), requests_per_10s=5, max_age="500ms", members=1),
     Setup(sources=(0, 1, 0, 1), requests_per_10s=4, max_age="500ms", max_contacts=1, members=2),
-    Setup(sources=(0, 1), members=2, max_contacts=2, give_up_after="40s", shutdown="1s"),
+    Setup(sources=(0, 1), members=2, max_contacts=2, give_up_after="40s", shutdown="1s", retries=1, over="5s"),
     Setup(sources=(0, 0), max_age="5s", max_contacts=4, members=2, messages=1),
 )
 
@@ -212,15 +232,21 @@ def make_plan(seed: int) -> Plan:
     """Make the plan of a seed. It likes some kinds of steps, leaves others out, and has few contacts."""
     chance = random.Random(seed)  # noqa: S311 - plans must repeat themselves, secrets are not made here
     setup = chance.choice(SETUPS)
-    contacts = chance.choice((1, 2, 5))
+    contacts = chance.choice(((1,), (1, 2), (5,), (5, 4), (1, 2, 3, 4, 5)))
     likes = [(make, usual * chance.choice((0, 1, 1, 3))) for make, usual in _RARE]
     makers = [make for make, _ in (*_USUAL, *likes)]
     weights = [weight for _, weight in (*_USUAL, *likes)]
     made = [chance.choices(makers, weights)[0](chance, setup) for _ in range(chance.randint(15, 60))]
     if chance.random() < 0.5:
         where = chance.randrange(len(made))
-        made[where:where] = _change_of_mind(chance, setup)
-    steps = (replace(step, contact=1 + step.contact % contacts) if isinstance(step, Tell) else step for step in made)
+        story = chance.choice((_change_of_mind, _change_of_mind, _change_of_mind, _found_late))
+        made[where:where] = story(chance, setup)
+    steps = (
+        replace(step, contact=contacts[(step.contact - 1) % len(contacts)])
+        if isinstance(step, Tell | Create | Merge)
+        else step
+        for step in made
+    )
     return Plan(seed, setup, tuple(steps))
 
 
@@ -236,6 +262,21 @@ def _change_of_mind(chance: Random, setup: Setup) -> list[Step]:
         Pass(chance.choice((0.6, 3.0, 6.0))),
         *between,
         Tell(source, contact, not enters),
+        Pass(chance.choice((3.0, 6.0))),
+    ]
+
+
+def _found_late(chance: Random, setup: Setup) -> list[Step]:
+    """Let a contact leave that was created after it entered, while it is added by a try that takes effect late."""
+    source = chance.choice(setup.sources)
+    late = Fault("late", seconds=chance.choice((8.0, 12.0, 40.0, SETTLE - 1)), method="PUT", times=1)
+    return [
+        Tell(source, 5, enters=True),
+        Pass(chance.choice((3.0, 6.0))),
+        Create(5),
+        Hit(late),
+        Pass(chance.choice((3.0, 6.0, 10.0))),
+        Tell(source, 5, enters=False),
         Pass(chance.choice((3.0, 6.0))),
     ]
 
@@ -313,6 +354,8 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (_odd, 1),
     (_hit, 5),
     (lambda chance, setup: Delete(chance.randrange(len(setup.sources))), 0.3),
+    (lambda chance, _setup: Create(chance.randint(1, 5)), 2),
+    (lambda chance, _setup: Merge(chance.randint(1, 5)), 0.5),
     (lambda _chance, _setup: Heal(), 1),
     (lambda _chance, _setup: Join(), 1),
     (_stop, 1),
@@ -321,6 +364,6 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (_move, 2),
     (_withhold, 2),
     (_refuse_commits, 1),
-    (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 1),
+    (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 2),
     (lambda chance, _setup: Jump(chance.choice((-3600.0, -5.0, 5.0, 86_400.0))), 0.3),
 )

@@ -4,14 +4,18 @@ Time passes in small pieces that grow while nothing happens. In each piece HubSp
 on, and every member turns once. A member that waits within a callback lets all of that go on for the others.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
+from typing import NamedTuple
 
 from consumer.changes import Action, TopicPartition
 from consumer.loop import State
+from consumer.outcomes import Request
 from consumer.settings import Settings
 from consumer.simulator.accounts import ContactList
 from consumer.simulator.calls import Quirks
+from consumer.simulator.messages import Handled
 from consumer.simulator.portal import Portal
 from tests.fakes.group import Group
 from tests.fakes.kafka import TOPIC, MemoryBroker, MemorySource
@@ -21,6 +25,7 @@ from tests.simulation.plan import (
     SESSION_TIMEOUT,
     SETTLE,
     Crash,
+    Create,
     Dawdle,
     Delete,
     Freeze,
@@ -28,6 +33,7 @@ from tests.simulation.plan import (
     Hit,
     Join,
     Jump,
+    Merge,
     Move,
     Odd,
     Pass,
@@ -39,11 +45,13 @@ from tests.simulation.plan import (
     Tell,
     Withhold,
 )
-from tests.simulation.truth import Broken, Told, Truth
+from tests.simulation.truth import Broken, Key, Told, Truth
 
 SHORTEST, LONGEST = 0.05, 5.0  # seconds of a piece of time
 MOST_MEMBERS = 4
-CONTACTS = range(1, 5)  # exist in HubSpot; plans tell of contact 5 as well
+CONTACTS = frozenset({1, 2, 3})  # exist in HubSpot at the start; plans tell of 4 and 5 as well
+SURVIVOR = 10  # a contact is merged into the one whose number is so much higher
+SURVIVORS = frozenset(range(SURVIVOR + 1, SURVIVOR + 6))
 TOKEN_LIFE = 120  # seconds of an access token
 ALL_IN = 6_000.0  # seconds, after everything was healed, until all must be committed
 
@@ -65,18 +73,29 @@ class _Broker(MemoryBroker):
         return errors
 
 
+class Tries(NamedTuple):
+    """A contact that was tried again in request `number`, by whom, and as owner since which tick."""
+
+    actor: Actor
+    key: TopicPartition
+    since: int
+    number: int
+    contact: int
+
+
 class Simulation:
     """Plays one plan, once. Raises Broken, or whatever the service raises."""
 
     def __init__(self, plan: Plan) -> None:
         setup = plan.setup
-        self.truth = Truth(setup.partitions, CONTACTS)
+        self.truth = Truth(setup.partitions)
         broker = _Broker(setup.partitions)
         broker.truth = self.truth
         portal = partial(Portal, seed=plan.seed, quirks=Quirks(expires_in=TOKEN_LIFE))
         self.world = World(_settings(setup), broker, portal)
+        self._contacts = {*CONTACTS, *SURVIVORS}
         for account in self.world.accounts.values():
-            account.contacts = CONTACTS
+            account.contacts = self._contacts
         self._setup = setup
         self._group = Group(broker)
         self._actors: list[Actor] = []
@@ -90,6 +109,8 @@ class Simulation:
         self._started = 0
         self._withheld: set[str] = set()
         self._latency = 0.0
+        self._tries: list[Tries] = []  # that have not had their effect yet
+        self._orphans: set[tuple[int, int]] = set()  # requests, by their numbers, and contacts
 
     @property
     def _now(self) -> float:
@@ -116,6 +137,12 @@ class Simulation:
     def where(self, contact: int) -> TopicPartition:
         """Give the partition of all that is ever told of a contact."""
         return TopicPartition(TOPIC, contact % self._setup.partitions)
+
+    def note_tries(self, actor: Actor, request: Request, seen: Handled) -> None:
+        """Look after the effect of contacts that were tried again."""
+        for contact in request.again:
+            key = self.where(contact)
+            self._tries.append(Tries(actor, key, actor.assigned_at[key], seen.number, contact))
 
     def wait(self, actor: Actor, seconds: float) -> None:
         """Let everything go on while a member waits for an answer, for so long at most."""
@@ -149,6 +176,7 @@ class Simulation:
         self.world.clock.advance(min(self._piece, ahead - now))
         now = self._now
         self.world.portal.advance(now)
+        self._follow_tries()
         self._end_sessions(now)
         self._group.turn()
         busy = False
@@ -161,6 +189,31 @@ class Simulation:
                 continue  # one callback at a time
             busy |= self._turn(actor)
         self._piece = SHORTEST if busy else min(self._piece * 2, LONGEST)
+
+    def _follow_tries(self) -> None:
+        """Find the tries that take effect when whoever made them has given the partition up, or is gone.
+
+        Nothing holds the offset of a try, so no next owner knows of it: that may have the last word.
+        """
+        for each in self._tries:
+            if self._handled(each.number).applied_at is not None:
+                owner = each.actor in self._actors and each.actor.owns(each.key)
+                if not owner or each.actor.assigned_at[each.key] != each.since:
+                    self._orphans.add((each.number, each.contact))
+        self._tries = [each for each in self._tries if self._handled(each.number).applied_at is None]
+
+    def _handled(self, number: int) -> Handled:
+        return self.world.portal.log[bisect_left(self.world.portal.log, number, key=lambda each: each.number)]
+
+    def _orphaned(self) -> set[Key]:
+        """Give the lists and contacts on which a try that nobody knew of any more had the last word."""
+        last: dict[Key, Handled] = {}
+        for each in self.world.portal.log:
+            for contact in (*each.adds, *each.removes) if each.applied_at is not None and each.list_id else ():
+                known = last.setdefault((each.list_id or 0, contact), each)
+                if (each.applied_at or 0.0) >= (known.applied_at or 0.0):
+                    last[each.list_id or 0, contact] = each
+        return {key for key, each in last.items() if (each.number, key[1]) in self._orphans}
 
     def _turn(self, actor: Actor) -> bool:
         """Turn a member; tell whether it did anything."""
@@ -246,6 +299,11 @@ class Simulation:
                 self.world.portal.inject(fault)
             case Delete(number):
                 self._list(number).deleted_at = self._now
+            case Create(contact):
+                self._contacts.add(contact)
+            case Merge(contact):
+                for account in self.world.accounts.values():
+                    account.merge(contact, contact + SURVIVOR)
             case Heal():
                 self._mend()
             case Join() if len(self._actors) < MOST_MEMBERS:
@@ -329,8 +387,8 @@ class Simulation:
                 raise Broken("all is committed in the end", f"{self.world.broker.committed} after {ALL_IN} s")
             self._pass(float("inf"))
         for number in range(len(self._setup.sources)):
-            found = self.world.members(number)
-            wanted = self.truth.members(FIRST_LIST + number, found)
+            found = frozenset(each - SURVIVOR if each in SURVIVORS else each for each in self.world.members(number))
+            wanted = self.truth.members(FIRST_LIST + number, found, self._orphaned())
             if found != wanted:
                 raise Broken("each list is what the log says", f"list {number}: {set(found)}, wanted {set(wanted)}")
         self.world.portal.assert_clean()
@@ -349,5 +407,6 @@ def _settings(setup: Setup) -> Settings:
         accounts={name: {"requests_per_10s": setup.requests_per_10s} for name in accounts},
         connectors={f"c{number}": {"source": f"audience:{source}"} for number, source in enumerate(setup.sources)},
         retry={"give_up_after": setup.give_up_after},
+        not_found={"retries": setup.retries, "over": setup.over},
         shutdown={"timeout": setup.shutdown},
     )

@@ -98,3 +98,17 @@ def test_a_commit_from_before_the_sleep_does_not_prove_membership() -> None:
     )
     with quiet():
         Simulation(Plan(10_005_632, setup, steps)).run()
+
+
+def test_a_contact_that_left_before_its_addition_was_sent_is_not_tried_again() -> None:
+    """An exit that is read while its entry waits in a batch of several requests ends every try of the entry."""
+    setup = Setup(partitions=3, members=2, max_contacts=1, max_age="500ms", messages=1, shutdown="2s", over="3500ms")
+    steps = (
+        Tell(source=0, contact=2, enters=False),
+        Withhold(what="commits", on=True),
+        Pass(10.0),
+        Tell(source=0, contact=5, enters=True),
+        Tell(source=0, contact=5, enters=False),
+    )
+    with quiet():
+        Simulation(Plan(228, setup, steps)).run()

@@ -1,9 +1,10 @@
 """What is true, whatever the service thinks: the log, and what came of each of its changes."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from consumer.changes import Action
-from consumer.outcomes import DeadLetter, Result
+from consumer.outcomes import DeadLetter, Outcome, Result
 
 
 class Broken(AssertionError):  # noqa: N818 - the word of its message: a law was broken by the program under test
@@ -29,15 +30,15 @@ class Told:
 class Truth:
     """Knows the log from whoever writes it, and what came of it from the records that Kafka has acknowledged."""
 
-    def __init__(self, partitions: int, contacts: range) -> None:
-        self._contacts = contacts  # those that exist in HubSpot
+    def __init__(self, partitions: int) -> None:
         self._log: list[list[Told]] = [[] for _ in range(partitions)]
         self._history: dict[Key, list[tuple[int, Action]]] = {}
         self._ended: dict[Key, int] = {}
-        self._last_end_is_letter: dict[Key, bool] = {}
+        self._last_end: dict[Key, Outcome | None] = {}  # None: a dead letter
         self._letters: set[tuple[int, int, int | None]] = set()
         self._ended_to = [0] * partitions  # below, all has an end
         self._answered: dict[Key, int] = {}
+        self._last_answer: dict[Key, Outcome] = {}
 
     def tell(self, partition: int, told: Told) -> None:
         """Note an event that is being written."""
@@ -51,7 +52,9 @@ class Truth:
         for each in result.contacts:
             key = (result.list_id, each.contact)
             self.check_change(key, each.change.assignment.partition, each.change.offset, each.change.action)
-            self._answered[key] = max(self._answered.get(key, 0), each.change.offset)
+            if each.change.offset >= self._answered.get(key, 0):
+                self._answered[key] = each.change.offset
+                self._last_answer[key] = each.outcome
 
     def check_change(self, key: Key, partition: int, offset: int, action: Action) -> None:
         """Hold a change that a record carries against the log."""
@@ -71,11 +74,21 @@ class Truth:
                 f"{self._history.get(key)}",
             )
 
+    def check_try(self, key: Key, position: int) -> None:
+        """Hold a contact that is tried again against what was answered, and what the member has read."""
+        newest, action = max((each for each in self._history[key] if each[0] < position), default=(-1, None))
+        answered = self._answered.get(key), self._last_answer.get(key)
+        if action is not Action.ADD or answered != (newest, Outcome.NOT_FOUND):
+            raise Broken(
+                "only the newest intent is tried again",
+                f"list {key[0]}, contact {key[1]}: the newest is {action} at {newest}, and {answered} was answered",
+            )
+
     def record(self, record: Result | DeadLetter) -> None:
         """Note a record that is in its topic."""
         if isinstance(record, Result):
             for each in record.contacts:
-                self._end((record.list_id, each.contact), each.change.offset, letter=False)
+                self._end((record.list_id, each.contact), each.change.offset, each.outcome)
         elif record.event is not None:
             self._letters.add((record.event.partition, record.event.offset, None))
         else:
@@ -87,7 +100,7 @@ class Truth:
                 else:
                     key = (list_id, int(refused.record_id))
                     self.check_change(key, change.assignment.partition, change.offset, change.action)
-                    self._end(key, change.offset, letter=True)
+                    self._end(key, change.offset, None)
 
     def check_commit(self, partition: int, offset: int) -> None:
         """Hold a commit against what came of all below it.
@@ -102,22 +115,27 @@ class Truth:
             if not self._has_ended(partition, below, offset):
                 raise Broken("committed <= safe", f"{offset} of partition {partition}, but {below} has no end")
 
-    def members(self, list_id: int, present: frozenset[int]) -> frozenset[int]:
-        """Give who is to be on a list; if a contact's newest change is a dead letter, what is `present` is right."""
+    def members(self, list_id: int, present: frozenset[int], orphans: AbstractSet[Key]) -> frozenset[int]:
+        """Give who is to be on a list.
+
+        What is `present` is right for a contact whose newest change is a dead letter, or asked for one that was not
+        found (it may have been created since), and for `orphans`: nobody knew any more of what had the last word.
+        """
         wanted = set()
-        for (each, contact), history in self._history.items():
-            if each != list_id:
+        for key, history in self._history.items():
+            if key[0] != list_id:
                 continue
-            spared = self._last_end_is_letter.get((each, contact)) and self._ended[each, contact] == history[-1][0]
-            wanted_there = history[-1][1] is Action.ADD and contact in self._contacts
-            if contact in present if spared else wanted_there:
-                wanted.add(contact)
+            offset, action = history[-1]
+            open_ends = {None, Outcome.NOT_FOUND} if action is Action.ADD else {None}
+            spared = self._ended.get(key) == offset and self._last_end[key] in open_ends
+            if key[1] in present if spared or key in orphans else action is Action.ADD:
+                wanted.add(key[1])
         return frozenset(wanted)
 
-    def _end(self, key: Key, offset: int, *, letter: bool) -> None:
+    def _end(self, key: Key, offset: int, outcome: Outcome | None) -> None:
         if offset >= self._ended.get(key, 0):
             self._ended[key] = offset
-            self._last_end_is_letter[key] = letter
+            self._last_end[key] = outcome
 
     def _has_ended(self, partition: int, offset: int, commit: int) -> bool:
         told = self._log[partition][offset]

@@ -10,7 +10,7 @@ from tests.fakes.service import world
 
 
 def test_200_membership_is_applied_and_recorded_per_contact() -> None:
-    """A success is recorded for each contact with its outcome, and counted; sent = the sum of the four outcomes."""
+    """A success is recorded for each contact with its outcome, and counted; sent = the sum of the outcomes."""
     with world() as w:
         w.account.contacts = {1, 2, 3}
         w.account.lists[100].join(2, 0.0)
@@ -399,12 +399,31 @@ def test_a_late_effect_is_undone() -> None:
 
 
 def test_a_merged_contact_comes_back_under_another_id() -> None:
-    """Ids in an answer that were not sent are counted apart and change no sum."""
+    """A contact that HubSpot has merged is changed under its surviving id, and counted as such; it needs no retry."""
     with world() as w:
         w.account.merge(7, 8)
         member = w.member()
+        for transition in ("ENTER", "EXIT"):
+            w.tell(transition, 7)
+            member.run_until(w.all_committed)
+            assert w.members() == ({8} if transition == "ENTER" else frozenset())
+        member.run_for(7200)
+        assert w.outcomes(7) == [Outcome.MERGED, Outcome.MERGED]
+        assert len(w.changes()) == 2
+        assert member.metric("contacts_merged_total", connector="c0") == 2
+        assert member.metric("contacts_unexpected_total") == 0
+        assert member.metric("contacts_unchanged_total") == 0
+
+
+def test_where_nobody_knows_who_was_merged_the_ids_are_counted() -> None:
+    """If more contacts are unnamed than there are new ids, none is called merged, and the new ids are counted."""
+    with world() as w:
+        w.account.merge(7, 8)
+        w.account.lists[100].join(9, 0.0)
+        member = w.member()
         w.tell("ENTER", 7)
+        w.tell("ENTER", 9)
         member.run_until(w.all_committed)
-        assert w.members() == {8}
+        assert w.members() == {8, 9}
+        assert w.outcomes(7) == w.outcomes(9) == [Outcome.UNCHANGED]
         assert member.metric("contacts_unexpected_total", connector="c0") == 1
-        assert w.outcomes(7) == [Outcome.UNCHANGED]

@@ -126,6 +126,25 @@ def test_one_bad_record_is_isolated() -> None:
         assert len(w.members()) == 4
 
 
+def test_nobody_waits_for_a_contact_that_is_not_found() -> None:
+    """A replay asks once for a contact that HubSpot does not know, says so, and does nothing more about it."""
+    with world(lists=2, **QUICK, not_found={"over": "2s"}) as w:
+        w.account.contacts = {2}
+        member = w.member()
+        handle = w.portal.inject(Fault("bad_request", method="PUT"))
+        for number in range(2):
+            w.tell("ENTER", number + 1, source=f"audience:{number}")
+        member.run_until(w.all_committed)
+        w.portal.heal(handle)
+        w.portal.inject(Fault("slow", seconds=20, list_id=101, method="PUT"))
+        before = len(w.changes())
+        replaying = Replaying(w)
+        replaying.run(within=60)
+        assert {each.adds for each in w.changes()[before:]} == {(1,), (2,)}
+        assert len(w.changes()) == before + 2
+        assert replaying.replay.outcomes() == {Outcome.ADDED: 1, Outcome.NOT_FOUND: 1}
+
+
 def test_hubspot_away_is_waited_for_a_while() -> None:
     """A replay tries again while HubSpot is away, and ends with dead letters after a quarter of an hour."""
     with world(**QUICK) as w:
