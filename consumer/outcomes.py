@@ -45,10 +45,11 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class ListFacts:
-    """What a look at the list showed. `unusable` is the reason why it cannot be kept aligned."""
+    """What a look at the list showed. `unusable` is why it cannot be kept aligned; `size` (members) may not be told."""
 
     name: str
     unusable: str | None = None
+    size: int | None = None
 
 
 TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of a reason, not a secret
