@@ -18,6 +18,7 @@ from consumer import __version__, log
 from consumer.accounts import MOST_IN_FLIGHT, Account
 from consumer.admin import AdminServer
 from consumer.delivery import Delivery
+from consumer.guard import Limit
 from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.hubspot.workers import Workers
@@ -39,7 +40,7 @@ from consumer.pursuit import Pursuit
 from consumer.replay import Chosen, Ledger, Progress, Replay
 from consumer.router import Route, Router
 from consumer.secret import Redactor
-from consumer.settings import Settings
+from consumer.settings import Guard, Settings
 from consumer.status import ListStatus
 from consumer.targets import Plan
 
@@ -98,7 +99,8 @@ def assemble_replay(settings: Settings, outside: Outside, registry: Registry, pl
 def for_replay(settings: Settings, connectors: Collection[str], max_contacts: int | None = None) -> Settings:
     """Give the settings of a replay: these connectors alone, and little patience, for a person waits.
 
-    What has caught up with the log need not wait for more of it: windows leave at once.
+    What has caught up with the log need not wait for more of it: windows leave at once. Nor is anything held: a person
+    has started this, and knows what it sends.
     """
     window = {"max_age": REPLAY_MAX_AGE, **({} if max_contacts is None else {"max_contacts": max_contacts})}
     retry = {"give_up_after": min(settings.retry.give_up_after, REPLAY_GIVE_UP_AFTER)}
@@ -107,6 +109,7 @@ def for_replay(settings: Settings, connectors: Collection[str], max_contacts: in
             "connectors": {name: each for name, each in settings.connectors.items() if name in connectors},
             "window": settings.window.model_copy(update=window),
             "retry": settings.retry.model_copy(update=retry),
+            "guard": Guard(),
         }
     )
 
@@ -131,6 +134,7 @@ def _core(settings: Settings, outside: Outside) -> _Core:
         max_contacts=settings.window.max_contacts,
         settle=settings.hubspot.settle,
         give_up_after=settings.retry.give_up_after,
+        guard=_limit(settings.guard),
     )
     accounts = {
         name: Account(name, account.requests_per_10s, rules.give_up_after)
@@ -165,6 +169,11 @@ def _core(settings: Settings, outside: Outside) -> _Core:
     )
     bounds = Bounds(settings.limits.max_pending_contacts, settings.shutdown.timeout)
     return _Core(partitions, delivery, fence, bounds, configured)
+
+
+def _limit(guard: Guard) -> Limit | None:
+    share = guard.max_removed_share
+    return None if share is None else Limit(share, guard.above, guard.within)
 
 
 def make_metrics() -> Metrics:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from consumer.changes import Action, Assignment, Change
 from consumer.doubts import Doubts
+from consumer.guard import Guard, Held, Limit, Ruling
 from consumer.offsets import Holds, Offsets
 from consumer.outcomes import (
     GAVE_UP,
@@ -43,12 +44,13 @@ Trigger = Literal["age", "size", "drain", "revoke"]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration says of windows and retries. Seconds."""
+    """What the configuration says of windows and retries (seconds), and of the guard."""
 
     max_age: float
     max_contacts: int
     settle: float
     give_up_after: float
+    guard: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class _Flight:
     contacts: Mapping[int, Change]
     batch: Batch | None
     assignments: frozenset[Assignment]
+    for_guard: bool  # a look without contacts, for the guard wants to know the list's size
 
 
 class ListSync:
@@ -95,6 +98,8 @@ class ListSync:
         self._doubts = Doubts(rules.settle, offsets)
         self._backoff = Backoff()
         self._patience = Patience(rules.give_up_after)
+        self.guard = Guard(rules.guard, rules.give_up_after, offsets)
+        self._ruling = Ruling.GO
         self._size = rules.max_contacts
         self.newest = 0  # the highest number folded
         self._tried = 0  # the highest number that a flush took
@@ -145,9 +150,10 @@ class ListSync:
         """When the next request may leave; None while one is on the wire or nothing waits."""
         if self._flight is not None:
             return None
+        earliest = max(self.not_before, self.guard.again_at)
         if self._batch is not None or not self._looked or len(self._window) >= self._rules.max_contacts:
-            return self.not_before
-        return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
+            return earliest
+        return None if self._window.due_at is None else max(self._window.due_at, earliest)
 
     def wakes_at(self) -> float | None:
         """When there is something to do: a request to send, or a doubt that ends."""
@@ -161,6 +167,21 @@ class ListSync:
                 self._window.fold(contact, change, now)
             doubt.holds.release()
 
+    @property
+    def held(self) -> Held | None:
+        """The flush that the guard holds."""
+        return self.guard.held
+
+    def is_held(self, now: float) -> bool:
+        """Ask the guard about the flush that is due: call it right before `next_request`, which heeds what it says."""
+        self._ruling = self.guard.weigh(self._window, self.newest, now) if self._flush_is_due(now) else Ruling.GO
+        return self._ruling is Ruling.HOLD
+
+    def release(self) -> int:
+        """Let go what the guard holds; give how many contacts that are."""
+        self.guard.release(self.newest)
+        return len(self._window)
+
     def next_request(
         self, now: float, request_id: str, trigger: Trigger | None = None, *, probe: bool = False
     ) -> Flush:
@@ -172,11 +193,12 @@ class ListSync:
         if self._flight is not None:
             raise RuntimeError(f"list {self.list_id} has a request on the wire: wait for its answer")
         left_by: Trigger | None = None
-        if self._batch is None and self._window.due_at is not None:
-            full = len(self._window) >= self._rules.max_contacts
-            if full or self._window.due_at <= now:
-                left_by = trigger or ("size" if full else "age")
-                self._batch, self._tried = self._window.take(), self.newest
+        ruling, self._ruling = self._ruling, Ruling.GO
+        if self._flush_is_due(now):
+            self._tried = self.newest
+            if ruling is not Ruling.LOOK:
+                left_by = trigger or ("size" if len(self._window) >= self._rules.max_contacts else "age")
+                self._batch = self._flushed(now, ruling)
         batch = self._batch
         contacts = batch.cut(1 if probe or self.parking else self._size) if batch is not None else {}
         if batch is not None and not len(batch):
@@ -188,10 +210,10 @@ class ListSync:
             list_id=self.list_id,
             adds=tuple(contact for contact, change in contacts.items() if change.action is Action.ADD),
             removes=tuple(contact for contact, change in contacts.items() if change.action is Action.REMOVE),
-            look=self._must_look,
+            look=self._must_look or ruling is Ruling.LOOK,
         )
         assignments = frozenset(change.assignment for change in contacts.values())
-        self._flight = _Flight(request, contacts, batch, assignments)
+        self._flight = _Flight(request, contacts, batch, assignments, ruling is Ruling.LOOK)
         return Flush(request, left_by)
 
     def weigh(self, verdict: Verdict) -> Verdict:
@@ -207,11 +229,14 @@ class ListSync:
         self._in_a_row = 0
         return Terminal(verdict.details, condemned, scope)
 
-    def answered(self, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
+    def answered(
+        self, verdict: Verdict, now: float, chance: float, *, spend: bool = False, size: int | None = None
+    ) -> list[Settled]:
         """Bring in what became of the request on the wire, weighed before; give what came to an end.
 
         Each `Settled` keeps one part of its batch open: open one more for each record, then close that one. With
-        `spend` a refused list lets go of all that waits instead of keeping the rest for the next probe.
+        `spend` a refused list lets go of all that waits instead of keeping the rest for the next probe. `size` is what
+        a look told.
         """
         flight = self._flight
         if flight is None:
@@ -220,10 +245,17 @@ class ListSync:
         if flight.request.look and not isinstance(verdict, NotSent | Recoverable):
             self._looked = True
             self._unusable = isinstance(verdict, Terminal) and verdict.reason in UNUSABLE
+            if not isinstance(verdict, Terminal) or verdict.scope is Scope.BATCH:
+                self.guard.shown(size, now, asked=flight.for_guard)
         match verdict:
+            case Applied() if flight.for_guard:  # a look tells nothing of whether a change would be taken
+                return []
             case Applied():
                 self._succeeded()
-                return _applied(flight, verdict)
+                settled = _applied(flight, verdict)
+                for each in settled:
+                    self.guard.applied(each.outcomes, now)
+                return settled
             case Terminal():
                 return self._refused(flight, verdict, now, spend=spend)
             case Recoverable():
@@ -234,12 +266,14 @@ class ListSync:
 
     def give_up(self, number: int, terminal: Terminal, now: float) -> list[Settled]:
         """End all that waits and is numbered `number` or lower: `terminal` is why."""
-        gone, batch = self._take(lambda _, change: change.number <= number, now)
+        batch = self._take(lambda _, change: change.number <= number, now)
+        gone = batch.rest()
         return [Settled(batch, refused=gone, terminal=terminal)] if gone else []
 
     def drop(self, unwanted: Callable[[int, Change], bool], now: float) -> None:
         """Let go of what waits and is unwanted, without a word."""
-        _, batch = self._take(unwanted, now)
+        batch = self._take(unwanted, now)
+        batch.rest()
         batch.close_part()
 
     def waits(self, contact: int) -> bool:
@@ -266,6 +300,8 @@ class ListSync:
     def forget(self, assignment: Assignment) -> None:
         """Drop all that waits of one assignment. What is on the wire stays there."""
         self._window.forget(assignment)
+        if not len(self._window):
+            self.guard.emptied()
         if self._batch is not None:
             self._batch.forget(assignment)
             if not len(self._batch):
@@ -275,8 +311,19 @@ class ListSync:
     def _must_look(self) -> bool:
         return self._unusable or not self._looked
 
-    def _take(self, chosen: Callable[[int, Change], bool], now: float) -> tuple[dict[int, Change], Batch]:
-        """Take what is chosen out of all that waits, with a batch that holds its offsets in one open part."""
+    def _flush_is_due(self, now: float) -> bool:
+        full = len(self._window) >= self._rules.max_contacts
+        return self._batch is None and self._window.due_at is not None and (full or self._window.due_at <= now)
+
+    def _flushed(self, now: float, ruling: Ruling) -> Batch:
+        """Take the window, or what a release covers of it."""
+        if ruling is Ruling.RELEASED:
+            return self._take(lambda _, change: change.number <= self.guard.released, now)
+        self.guard.left(self.newest)
+        return self._window.take()
+
+    def _take(self, chosen: Callable[[int, Change], bool], now: float) -> Batch:
+        """Take what is chosen out of all that waits."""
         self._gather(now)
         due_at = now if self._window.due_at is None else self._window.due_at
         waiting = self._window.take()
@@ -289,7 +336,9 @@ class ListSync:
             else:
                 self._window.fold(contact, change, due_at)
         waiting.close_part()
-        return taken, Batch({}, holds)
+        if not len(self._window):
+            self.guard.emptied()
+        return Batch(taken, holds)
 
     def _succeeded(self) -> None:
         self._backoff.succeeded()

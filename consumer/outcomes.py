@@ -64,6 +64,9 @@ UNUSABLE = frozenset({"LIST_DYNAMIC", "LIST_DELETED", "LIST_NOT_OF_CONTACTS"})
 GAVE_UP = "GAVE_UP"
 """Reason of a dead letter: passing failures, or refusals of the target, went on for too long."""
 
+HELD = "HELD"
+"""Reason of a dead letter, and why a person is needed: the guard did not let go what would empty the list."""
+
 
 class Scope(Enum):
     """What a terminal answer condemns."""
@@ -240,5 +243,6 @@ DEAD_LETTER_REASONS: Mapping[str, str] = {
     "LIST_DELETED": "the list was deleted in HubSpot",
     "LIST_NOT_OF_CONTACTS": "the list holds something else than contacts",
     GAVE_UP: "recoverable failures went on for longer than retry.give_up_after",
+    HELD: "the guard held what would empty the list, and nobody released it in time",
 }
 """Every reason a dead letter can bear, and what it means."""

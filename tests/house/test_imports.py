@@ -34,8 +34,8 @@ class Layer(NamedTuple):
 LAYERS = {
     "words": Layer("changes outcomes errors", "", PLAIN),
     "decisions": Layer(
-        "accounts doubts history hubspot.answers intents list_sync offsets partitions pursuit rate_limit retry router"
-        " targets window",
+        "accounts doubts guard history hubspot.answers intents list_sync offsets partitions pursuit rate_limit retry"
+        " router targets window",
         "words",
         PLAIN,
     ),
