@@ -208,7 +208,7 @@ def service(
         client = registry_client or new_client(settings.schema_registry)
         registry, outside = _outside(settings, redactor, stack, client, metrics)
         loop = assemble(settings, outside, registry)
-        admin = AdminServer(settings.admin.host, settings.admin.port, metrics.registry, loop.status)
+        admin = AdminServer(settings.admin.host, settings.admin.port, metrics.registry, loop.status, loop.release)
         stack.enter_context(admin)
         yield Service(loop, KafkaSource(settings.kafka, settings.topics.changes, loop), admin, metrics)
 
