@@ -11,6 +11,7 @@ from consumer.accounts import Account
 from consumer.changes import Assignment, Change, TopicPartition
 from consumer.delivery import Delivery
 from consumer.doubts import Doubt, Doubts
+from consumer.guard import Guard, Removals, Ruling
 from consumer.list_sync import ListSync, Settled
 from consumer.loop import Loop
 from consumer.offsets import Hold, Holds, Offsets
@@ -114,12 +115,12 @@ def _sends_two_requests_on_one_list() -> Any:  # noqa: ANN401 - as above
             return self.not_before
         return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
 
-    def at_once(self: ListSync, now: float, request_id: str, trigger: Any = None) -> Any:  # noqa: ANN401 - passed on
+    def at_once(self: ListSync, *words: Any, **more: Any) -> Any:  # noqa: ANN401 - passed on
         self._flight = None
-        return next_request(self, now, request_id, trigger)
+        return next_request(self, *words, **more)
 
-    def maybe(self: ListSync, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
-        return answered(self, verdict, now, chance, spend=spend) if self._flight else []
+    def maybe(self: ListSync, *words: Any, **more: Any) -> list[Settled]:  # noqa: ANN401 - passed on
+        return answered(self, *words, **more) if self._flight else []
 
     return _swapped(ListSync, ready_at=ready_at, next_request=at_once, answered=maybe)
 
@@ -158,10 +159,10 @@ def _flushes_before_it_has_caught_up() -> Any:  # noqa: ANN401 - as above
 def _resets_the_bucket_on_429() -> Any:  # noqa: ANN401 - as above
     answered = Account.answered
 
-    def generous(self: Account, verdict: Verdict, now: float, chance: float, newest: int) -> int:
+    def generous(self: Account, verdict: Verdict, *words: Any, **more: Any) -> int:  # noqa: ANN401 - passed on
         if isinstance(verdict, Recoverable) and verdict.reason == "429":
             self._bucket = TokenBucket(self._bucket.limit)
-        return answered(self, verdict, now, chance, newest)
+        return answered(self, verdict, *words, **more)
 
     return _swapped(Account, answered=generous)
 
@@ -243,29 +244,57 @@ def _lets_go_of_a_batch_with_its_first_request() -> Any:  # noqa: ANN401 - as ab
     return _swapped(Batch, close_part=close_part)
 
 
+def _does_not_hold() -> Any:  # noqa: ANN401 - as above
+    def weigh(self: Guard, window: Window, newest: int, now: float) -> Ruling:
+        del self, window, newest, now
+        return Ruling.GO
+
+    return _swapped(Guard, weigh=weigh)
+
+
+def _weighs_each_flush_by_itself() -> Any:  # noqa: ANN401 - as above
+    def recent(self: Removals, now: float) -> float:
+        del self, now
+        return 0.0
+
+    return _swapped(Removals, recent=recent)
+
+
+def _releases_for_ever() -> Any:  # noqa: ANN401 - as above
+    release = Guard.release
+
+    def for_ever(self: Guard, newest: int) -> None:
+        release(self, newest + 1_000_000)
+
+    return _swapped(Guard, release=for_ever)
+
+
 DEFECTS: dict[str, tuple[Defect, int]] = {
     defect.__name__.strip("_").replace("_", " "): (defect, seed)
     for defect, seed in (
-        (_commits_before_the_dead_letter_is_acknowledged, 8),
-        (_commits_before_the_result_is_acknowledged, 9),
-        (_commits_the_newest_offset_of_a_batch, 3),
-        (_resends_the_frozen_batch, 56),
-        (_ignores_the_epoch, 38),
-        (_drops_a_window_on_revoke_and_commits, 11),
+        (_commits_before_the_dead_letter_is_acknowledged, 7),
+        (_commits_before_the_result_is_acknowledged, 11),
+        (_commits_the_newest_offset_of_a_batch, 9),
+        (_resends_the_frozen_batch, 225),
+        (_ignores_the_epoch, 26),
+        (_drops_a_window_on_revoke_and_commits, 40),
         (_sends_two_requests_on_one_list, 1),
-        (_does_not_confirm_late_effects, 20),
-        (_does_not_inherit_late_effects, 72),
-        (_forgets_what_is_contested_when_a_doubt_ends, 20),
-        (_flushes_before_it_has_caught_up, 15),
+        (_does_not_confirm_late_effects, 72),
+        (_does_not_inherit_late_effects, 53),
+        (_forgets_what_is_contested_when_a_doubt_ends, 53),
+        (_flushes_before_it_has_caught_up, 3),
         (_resets_the_bucket_on_429, 11),
-        (_folds_back_without_the_first_offset, 4),
-        (_sends_after_its_session, 336),
-        (_sends_after_the_revoke, 83),
-        (_believes_that_every_commit_was_taken, 5),
+        (_folds_back_without_the_first_offset, 12),
+        (_sends_after_its_session, 45),
+        (_sends_after_the_revoke, 263),
+        (_believes_that_every_commit_was_taken, 2),
         (_keeps_the_first_intent, 0),
-        (_forgets_the_unsent_rest_of_a_batch, 63),
-        (_holds_nothing_for_an_invalid_id, 13),
+        (_forgets_the_unsent_rest_of_a_batch, 9),
+        (_holds_nothing_for_an_invalid_id, 76),
         (_lets_go_of_a_batch_with_its_first_request, 0),
+        (_does_not_hold, 6),
+        (_weighs_each_flush_by_itself, 694),
+        (_releases_for_ever, 20),
     )
 }
 """All of them by name, each with the first seed that finds it."""

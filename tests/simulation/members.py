@@ -17,6 +17,7 @@ from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import MemorySink, MemorySource
 from tests.fakes.registry import MemoryRegistry
 from tests.fakes.service import Member
+from tests.simulation.guarded import GuardLaw
 from tests.simulation.plan import Seam
 from tests.simulation.truth import Broken
 
@@ -80,6 +81,7 @@ class Actor(Member):
             source=lambda listener: WatchedSource(self, listener),
             seed=number + 1,
         )
+        self.guard_law = GuardLaw(self)
 
     def __str__(self) -> str:
         return f"member {self.number}"
@@ -100,6 +102,16 @@ class Actor(Member):
         if self.world.broker.owners.get(key) is not self.source:
             raise Broken("no request after the session", f"{self} was thrown out of {key.partition}")
         return self.assigned_at[key]
+
+    def release(self, connector: str) -> None:
+        """Let go what the guard holds of a connector, as a person does."""
+
+        def told(contacts: int | None) -> None:
+            if contacts is not None:
+                self.busy += 1
+                self.guard_law.released(connector)
+
+        self.loop.release(connector, told)
 
     def check_sums(self) -> None:
         """Hold the metrics against what went through the seams."""
@@ -141,6 +153,7 @@ class WatchedWorkers(ScriptedWorkers):
             raise Broken("one request per list", f"{self._actor}: {request}")
         if set(request.adds) & set(request.removes):
             raise Broken("no contact in both sets", f"{self._actor}: {request}")
+        self._actor.guard_law.submitted(request)
         self._out[request.list_id] = request.request_id
         self._submitted[request.request_id] = (self._simulation.tick(), self._clock.monotonic())
         super().submit(request, permit)
@@ -154,6 +167,7 @@ class WatchedWorkers(ScriptedWorkers):
         for answer in answers:
             self._actor.busy += 1
             del self._out[answer.request.list_id]
+            self._actor.guard_law.answered(answer)
             self._actor.statuses.update(answer.statuses)
             seen = [
                 str(each.status) for each in self._actor.handled[answer.request.request_id] if each.list_id is not None
