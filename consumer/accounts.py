@@ -71,9 +71,10 @@ class Account:
         self.in_flight += 1
         return first
 
-    def answered(self, verdict: Verdict, now: float, chance: float, newest: int) -> int:
+    def answered(self, verdict: Verdict, now: float, chance: float, newest: int, *, looked: bool = False) -> int:
         """Bring in what became of a request. `newest` is the highest number of any change read.
 
+        `looked`: it was a look at a list alone, which does not tell that a refused account may change lists again.
         Gives the number up to which changes have waited too long for the account, 0 if none has.
         """
         self.in_flight -= 1
@@ -89,7 +90,7 @@ class Account:
                     return 0
                 until = self.parking.refused(now)
             case Applied() | Terminal():
-                if not echo:
+                if not echo and not (looked and self.parking):
                     self._recovered()
                 return 0
             case Recoverable() | NotSent():

@@ -1,35 +1,45 @@
-"""The admin server: GET /metrics, /livez, /readyz and the status page at /.
+"""The admin server: GET /metrics, /livez, /readyz and the status page at /; POST /release/NAME.
 
 It runs uvicorn in a thread of its own and only reads: the metrics registry and the last status that the loop published.
 So it answers while the loop, Kafka or HubSpot does not.
+
+A release is the one thing that it is asked to do, and the loop does that. Only who is on this machine (in this pod) may
+ask, by a loopback address. No web page may that a browser here happens to show: to send the header RELEASE_HEADER to
+another origin it would have to ask before, which is refused; and if its own name was bent to a loopback address, that
+name stands in `Host`.
 """
 
 from __future__ import annotations
 
 import gzip
 import ipaddress
+import queue
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
 import uvicorn
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from consumer.errors import ConsumerError
 from consumer.status import not_ready, page, stalled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from prometheus_client import CollectorRegistry
     from starlette.requests import Request
 
     from consumer.status import ServiceStatus
 
+RELEASE_HEADER: Final = "X-HubSpot-List-Sync"
+RELEASE_WORD: Final = "release"  # what stands in that header
+
+_FORWARDED: Final = ("Forwarded", "X-Forwarded-For")  # whoever is behind a proxy is not seen
+_ANSWER_WITHIN: Final = 10.0  # seconds that the loop has to do what it is asked; a revoke may keep it longer
 _STOP_WITHIN: Final = 2  # seconds that answers under way get when the server stops
 _PAGE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -39,6 +49,10 @@ _PAGE_HEADERS: Final = {
 }
 
 
+Release = Callable[[str, Callable[[int | None], None]], None]
+"""Asks the loop to let go what is held of a connector; it calls back, from its own thread."""
+
+
 class AdminAddressError(ConsumerError):
     """The address under `admin.address` cannot be listened on."""
 
@@ -46,8 +60,10 @@ class AdminAddressError(ConsumerError):
 class AdminServer:
     """Serves metrics, health and the status page from a background thread while the context is open.
 
-    `status` is called from the server's threads, once for each request. `clock` is monotonic, like
-    `ServiceStatus.last_turn`; `wall` gives seconds since 1970. Port 0 takes a free one; `url` says which.
+    `status` is called from the server's threads, once for each request, and so is `release`: it gets the name of a
+    connector, and what to call with the number of contacts that are let go, or with None if nothing is held. That is
+    waited for `answer_within` seconds. `clock` is monotonic, like `ServiceStatus.last_turn`; `wall` gives seconds since
+    1970. Port 0 takes a free one; `url` says which.
     """
 
     def __init__(
@@ -56,12 +72,15 @@ class AdminServer:
         port: int,
         registry: CollectorRegistry,
         status: Callable[[], ServiceStatus],
+        release: Release,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        answer_within: float = _ANSWER_WITHIN,
     ) -> None:
         self._host, self._port = host, port
-        self._app = _application(registry, status, clock, wall)
+        release_route = Route("/release/{connector}", _releasing(status, release, answer_within), methods=["POST"])
+        self.app = Starlette(routes=[*_pages(registry, status, clock, wall), release_route])
 
     def __enter__(self) -> Self:
         """Listen and answer. Raises AdminAddressError when the address is taken, not allowed or not of this host."""
@@ -71,7 +90,7 @@ class AdminServer:
         # main one uvicorn installs no signal handlers.
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._app,
+                self.app,
                 loop="asyncio",
                 http="h11",
                 ws="none",
@@ -80,6 +99,7 @@ class AdminServer:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # or whoever sends X-Forwarded-For would choose the address that is looked at
                 timeout_graceful_shutdown=_STOP_WITHIN,
             )
         )
@@ -95,12 +115,12 @@ class AdminServer:
         self._thread.join()
 
 
-def _application(
+def _pages(
     registry: CollectorRegistry,
     status: Callable[[], ServiceStatus],
     clock: Callable[[], float],
     wall: Callable[[], float],
-) -> Starlette:
+) -> list[Route]:
     # Metrics and the page are plain functions, which Starlette runs in its worker threads: with thousands of lists they
     # take seconds, and a probe must not wait for them. The probes are coroutines and need no free worker.
     def metrics(request: Request) -> Response:
@@ -120,14 +140,65 @@ def _application(
     async def readyz(_: Request) -> Response:
         return _health(not_ready(status()), "Ready.")
 
-    return Starlette(
-        routes=[
-            Route("/", status_page),
-            Route("/metrics", metrics),
-            Route("/livez", livez),
-            Route("/readyz", readyz),
-        ]
-    )
+    return [
+        Route("/", status_page),
+        Route("/metrics", metrics),
+        Route("/livez", livez),
+        Route("/readyz", readyz),
+    ]
+
+
+def _releasing(
+    status: Callable[[], ServiceStatus], release: Release, answer_within: float
+) -> Callable[[Request], Response]:
+    # A plain function, which waits for the loop in one of Starlette's worker threads.
+    def answer(request: Request) -> Response:
+        connector = request.path_params["connector"]
+        if (why := _refused(request)) is not None:
+            return _problem(403, why)
+        known = [each.connector for each in status().lists]
+        if connector not in known:
+            return _problem(404, f"there is no connector {connector}. Name one of: {', '.join(known)}")
+        told: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        release(connector, told.put)
+        try:
+            contacts = told.get(timeout=answer_within)
+        except queue.Empty:
+            why = f"the service did not answer within {answer_within:g} s and may still do it. Look at the status page"
+            return _problem(503, why)
+        if contacts is None:
+            return _problem(409, f"nothing of connector {connector} is held by this member")
+        return JSONResponse({"connector": connector, "contacts": contacts}, headers={"Cache-Control": "no-store"})
+
+    return answer
+
+
+def _refused(request: Request) -> str | None:
+    """Say why whoever asks may not release anything; None if they may."""
+    peer = request.client.host if request.client is not None else ""
+    if not _is_loopback(peer) or any(request.headers.get(name) for name in _FORWARDED):
+        return "a release is taken from this machine only. Type the command in the pod itself, as with kubectl exec"
+    if request.headers.get(RELEASE_HEADER) != RELEASE_WORD or request.headers.get("Origin"):
+        return f"a release is not taken from web pages. Type the command, or send the header {RELEASE_HEADER}"
+    if not _is_loopback(_host(request.headers.get("Host", ""))):
+        return "a release is asked of a loopback address. Name 127.0.0.1, [::1] or localhost"
+    return None
+
+
+def _host(header: str) -> str:
+    """Give a Host header without its port."""
+    return header[1:].partition("]")[0] if header.startswith("[") else header.partition(":")[0]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _problem(status: int, text: str) -> Response:
+    return JSONResponse({"problem": text}, status, headers={"Cache-Control": "no-store"})
 
 
 def _health(problem: str | None, well: str) -> Response:

@@ -19,6 +19,7 @@ from consumer.accounts import MOST_IN_FLIGHT, Account
 from consumer.admin import AdminServer
 from consumer.changes import Action, TopicPartition
 from consumer.delivery import Delivery
+from consumer.guard import Limit
 from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.hubspot.workers import Workers
@@ -41,7 +42,7 @@ from consumer.pursuit import Pursuit
 from consumer.replay import NOWHERE, Chosen, Ledger, Progress, Replay
 from consumer.router import Route, Router
 from consumer.secret import Redactor
-from consumer.settings import Settings
+from consumer.settings import Guard, Settings
 from consumer.status import ListStatus
 from consumer.targets import Key, Plan
 
@@ -121,7 +122,7 @@ def for_replay(settings: Settings, connectors: Collection[str], max_contacts: in
     """Give the settings of a replay: these connectors alone, enabled, and little patience, for a person waits.
 
     What has caught up with the log need not wait for more of it: windows leave at once. Nor does anybody wait for a
-    contact that was not found.
+    contact that was not found. Nor is anything held: a person has started this, and knows what it sends.
     """
     window = {"max_age": REPLAY_MAX_AGE, **({} if max_contacts is None else {"max_contacts": max_contacts})}
     retry = {"give_up_after": min(settings.retry.give_up_after, REPLAY_GIVE_UP_AFTER)}
@@ -132,6 +133,7 @@ def for_replay(settings: Settings, connectors: Collection[str], max_contacts: in
             "window": settings.window.model_copy(update=window),
             "retry": settings.retry.model_copy(update=retry),
             "not_found": settings.not_found.model_copy(update={"retries": 0}),
+            "guard": Guard(),
         }
     )
 
@@ -162,6 +164,7 @@ def _core(settings: Settings, outside: Outside) -> _Core:
             most=max(1, int(settings.limits.max_pending_contacts * NOT_FOUND_SHARE) // len(settings.connectors)),
             give_up_after=settings.retry.give_up_after,
         ),
+        guard=_limit(settings.guard),
     )
     accounts = {
         name: Account(name, account.requests_per_10s, rules.give_up_after)
@@ -198,6 +201,11 @@ def _core(settings: Settings, outside: Outside) -> _Core:
     return _Core(partitions, delivery, fence, bounds, configured)
 
 
+def _limit(guard: Guard) -> Limit | None:
+    share = guard.max_removed_share
+    return None if share is None else Limit(share, guard.above, guard.within)
+
+
 def make_metrics() -> Metrics:
     """Give the metrics of one process, with everything at 0 that is known from the start."""
     of_lists = [
@@ -230,7 +238,7 @@ def service(
         client = registry_client or new_client(settings.schema_registry)
         registry, outside = _outside(settings, redactor, stack, client, metrics)
         loop = assemble(settings, outside, registry)
-        admin = AdminServer(settings.admin.host, settings.admin.port, metrics.registry, loop.status)
+        admin = AdminServer(settings.admin.host, settings.admin.port, metrics.registry, loop.status, loop.release)
         stack.enter_context(admin)
         yield Service(loop, KafkaSource(settings.kafka, settings.topics.changes, loop), admin, metrics)
 

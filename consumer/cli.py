@@ -8,6 +8,7 @@ from consumer.commands.common import NAME, exit_code, start_log
 from consumer.commands.dead_letters import dead_letters
 from consumer.commands.lists import lists
 from consumer.commands.rebuild import rebuild
+from consumer.commands.release import release
 from consumer.commands.results import results
 from consumer.commands.service import demo, run
 
@@ -20,5 +21,5 @@ def main() -> None:
     """Keep HubSpot Contact lists equal to the audiences and journeys of a Data Activation platform."""
 
 
-for command in (run, check, lists, results, dead_letters, rebuild, demo):
+for command in (run, check, lists, results, dead_letters, rebuild, release, demo):
     main.add_command(command)

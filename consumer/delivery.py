@@ -16,7 +16,7 @@ from consumer.changes import Assignment, Change
 from consumer.lane import Lane
 from consumer.list_sync import Settled, Trigger
 from consumer.metrics import AccountMetrics
-from consumer.outcomes import GAVE_UP, Answer, Applied, DeadLetter, Request, Scope, Terminal, Verdict
+from consumer.outcomes import GAVE_UP, HELD, Answer, Applied, DeadLetter, Details, Request, Scope, Terminal, Verdict
 from consumer.permit import Fence, Permit
 from consumer.ports import Outside
 
@@ -97,10 +97,15 @@ class Delivery:
             self._note(lane.account, answer)
             verdict = lane.list.weigh(answer.verdict)
             self._blame(lane, verdict, answer.request, answer.answered_at)
-            given_up = lane.account.answered(verdict, now, self._outside.chance(), self._newest)
+            looked = not (answer.request.adds or answer.request.removes)
+            given_up = lane.account.answered(verdict, now, self._outside.chance(), self._newest, looked=looked)
             with self._recount(lane):
                 settled = lane.list.answered(
-                    verdict, now, self._outside.chance(), spend=self.over_bound or self.impatient
+                    verdict,
+                    now,
+                    self._outside.chance(),
+                    spend=self.over_bound or self.impatient,
+                    size=answer.facts.size if answer.facts else None,
                 )
             for each in settled:
                 self._write(lane, answer, each)
@@ -127,13 +132,33 @@ class Delivery:
             lane.list.hasten(now)
             self._schedule(lane)
 
+    def release(self, connector: str, now: float) -> int | None:
+        """Let go what the guard holds of a connector's list; give how many contacts that are, None if it holds none."""
+        lane = self.lanes.get(connector)
+        if lane is None or lane.list.held is None:
+            return None
+        with self._recount(lane):
+            contacts = lane.list.release()
+        lane.list.hasten(now)
+        self._schedule(lane)
+        return contacts
+
     def relieve(self, now: float) -> None:
-        """Over the bound, let the refused list with most contacts try again, and let go of them if it is refused."""
-        parked = [
-            lane for lane in self.lanes.values() if lane.list.pending and (lane.list.parking or lane.account.parking)
+        """Over the bound, relieve the refused or held list with most contacts.
+
+        A refused one tries again, and lets go of them if it is refused; a held one lets go of them now.
+        """
+        stuck = [
+            lane
+            for lane in self.lanes.values()
+            if lane.list.pending and (lane.list.held or lane.list.parking or lane.account.parking)
         ]
-        lane = max(parked, key=lambda each: each.list.pending, default=None)
-        if lane is not None:
+        lane = max(stuck, key=lambda each: each.list.pending, default=None)
+        if lane is None:
+            return
+        if lane.list.held:
+            self._end_hold(lane, lane.list.newest, "limits.max_pending_contacts was reached", now)
+        else:
             lane.list.not_before = lane.account.not_before = now
             lane.list.hasten(now)
             self._schedule(lane)
@@ -143,6 +168,8 @@ class Delivery:
         for lane in self.lanes.values():
             if not lane.list.pending or (assignments is not None and not lane.list.carries(assignments)):
                 continue
+            if lane.list.held:
+                continue  # until a person decides, which no stop waits for
             if lane.list.flies(assignments):
                 return True
             due = lane.list.changes_ready_at()
@@ -185,7 +212,7 @@ class Delivery:
         with self._recount(lane):
             lane.list.settle_doubts(now)
         ready = lane.list.ready_at()
-        if ready is not None and ready <= now:
+        if ready is not None and ready <= now and not (lane.list.held and self._is_held(lane, now)):
             lane.account.queue(lane.list)
         else:
             self._schedule(lane)
@@ -215,6 +242,23 @@ class Delivery:
     def _is_gated(self, lane: Lane) -> bool:
         return bool(self._catching_up) and not self.over_bound and lane.list.carries(self._catching_up)
 
+    def _is_held(self, lane: Lane, now: float) -> bool:
+        """Ask the list's guard; what it has held for too long ends."""
+        with self._recount(lane):
+            held = lane.list.is_held(now)
+        if held and (number := lane.list.guard.too_long(lane.list.newest, now)):
+            self._end_hold(lane, number, "that went on for longer than retry.give_up_after", now)
+        return held
+
+    def _end_hold(self, lane: Lane, number: int, why: str, now: float) -> None:
+        """Let go, as dead letters, of what is held and numbered `number` or lower."""
+        terminal = Terminal(Details(message=f"held: {lane.list.held}, and {why}"), HELD, Scope.BATCH)
+        with self._recount(lane):
+            settled = lane.list.give_up(number, terminal, now)
+        for each in settled:
+            self._bury_all(lane, each, self._outside.clock.time())
+            each.batch.close_part()
+
     def _send_all(self, account: Account, now: float) -> None:
         while True:
             refresh = self._workers.refresh_due(account.name)
@@ -229,6 +273,9 @@ class Delivery:
             elif self._is_gated(lane):
                 account.drop(lane.list)
                 self._gated[lane] = None
+            elif self._is_held(lane, now):
+                account.drop(lane.list)
+                self._schedule(lane)
             else:
                 account.next(now, refresh=refresh)
                 self._send(lane, now, refresh=refresh)
@@ -275,16 +322,21 @@ class Delivery:
         if settled.outcomes:
             settled.batch.open_part()
             self._outside.sink.send(lane.result(answer, settled), settled.batch.close_part)
+        self._bury_all(lane, settled, answer.answered_at)
+        settled.batch.close_part()
+
+    def _bury_all(self, lane: Lane, settled: Settled, at: float) -> None:
+        """Write a dead letter of what was refused or given up."""
         if settled.terminal is not None and settled.refused:
             settled.batch.open_part()
-            self.bury(lane.dead_letter(settled.terminal, settled, answer.answered_at), settled.batch.close_part)
-        settled.batch.close_part()
+            self.bury(lane.dead_letter(settled.terminal, settled, at), settled.batch.close_part)
 
     @contextmanager
     def _recount(self, lane: Lane) -> Iterator[None]:
-        """Keep the sum of waiting contacts, and what is counted of tries, true across a change of one list."""
+        """Keep the sum of waiting contacts, and what is told of tries and of a hold, true across a change of a list."""
         before = lane.list.pending
         yield
         lane.count_tries()
         self.pending += lane.list.pending - before
         self._changed.add(lane)
+        lane.show_hold(self._outside.clock.time())

@@ -22,13 +22,15 @@ class Flight:
     """A request, the change that decided each of its contacts, and the batch that holds their offsets.
 
     `retries` were not found before, and the batch holds nothing of theirs. `superseded` are the contacts of which a
-    newer change was read already. A look at the list carries no contact, and belongs to no batch.
+    newer change was read already. A look at the list carries no contact, and belongs to no batch; `for_guard` wants to
+    know the list's size alone.
     """
 
     request: Request
     contacts: Mapping[int, Change]
     retries: Mapping[int, Retry]
     batch: Batch | None
+    for_guard: bool = False
     assignments: frozenset[Assignment] = field(init=False)
     superseded: set[int] = field(default_factory=set)
 

@@ -8,6 +8,7 @@ from consumer.changes import Change
 from consumer.list_sync import ListSync, Settled
 from consumer.metrics import ListMetrics
 from consumer.outcomes import (
+    HELD,
     Answer,
     Applied,
     DeadLetter,
@@ -41,6 +42,8 @@ class Lane:
         self.facts: ListFacts | None = None
         self.attention: Attention | None = None
         self.troubled_by_itself = False
+        self.hold: Attention | None = None
+        self._held = each.held  # what `hold` tells
         self.last_request_at: float | None = None
         self.last_outcome: str | None = None
         self.last_success_at: float | None = None
@@ -88,6 +91,22 @@ class Lane:
         if self.attention is not None:
             self.series.needs_attention(self.attention.reason, on=False)
             self.attention = None
+
+    def show_hold(self, at: float) -> None:
+        """Tell people what the guard holds by now, and what they can do; `at` is in seconds since 1970."""
+        before, self._held = self._held, self.list.held
+        if self._held is before:
+            return
+        if self._held is None:
+            self.hold = None
+            self.series.needs_attention(HELD, on=False)
+            self._log.info("no longer held", why=self.list.guard.ended)
+            return
+        if self.hold is None:
+            self.series.needs_attention(HELD, on=True)
+            self._log.warning("held: it would empty the list", **self._held._asdict(), release=self._release)
+        message = f"{self._held}. If that is right, type on this member: {self._release}"
+        self.hold = Attention(HELD, message, None, at if self.hold is None else self.hold.since)
 
     def result(self, answer: Answer, settled: Settled) -> Result:
         """Make the record of a successful request, and count it."""
@@ -138,6 +157,10 @@ class Lane:
                 RefusedContact(str(contact), change.action, change) for contact, change in settled.refused.items()
             ),
         )
+
+    @property
+    def _release(self) -> str:
+        return f"hubspot-list-sync release {self.list.connector}"
 
     def _tell(self, answer: Answer) -> None:
         request, details = answer.request, answer.verdict.details

@@ -13,6 +13,7 @@ from typing import Literal
 from consumer.changes import Action, Assignment, Change
 from consumer.doubts import Doubts
 from consumer.flight import Flight, outcomes_of
+from consumer.guard import Guard, Held, Limit, Ruling
 from consumer.not_found import NEVER, NotFound, Tries
 from consumer.offsets import Holds, Offsets
 from consumer.outcomes import (
@@ -45,13 +46,14 @@ Trigger = Literal["age", "size", "drain", "revoke"]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the configuration says of windows and retries. Seconds."""
+    """What the configuration says of windows and retries (seconds), and of the guard."""
 
     max_age: float
     max_contacts: int
     settle: float
     give_up_after: float
     not_found: Tries = NEVER
+    guard: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class ListSync:
         self.not_found = NotFound(rules.not_found)
         self._backoff = Backoff()
         self._patience = Patience(rules.give_up_after)
+        self.guard = Guard(rules.guard, rules.give_up_after, offsets)
+        self._ruling = Ruling.GO
         self._size = rules.max_contacts
         self.newest = 0  # the highest number folded
         self._tried = 0  # the highest number that a flush took
@@ -154,14 +158,15 @@ class ListSync:
         due, retry = self.changes_ready_at(), self.not_found.next_due()
         if retry is None:
             return due
-        alone = max(retry + self._rules.max_age, self.not_before)
+        alone = max(retry + self._rules.max_age, self.not_before, self.guard.again_at)
         return alone if due is None else min(due, alone)
 
     def changes_ready_at(self) -> float | None:
         """When the changes that wait may leave, once nothing is on the wire; None if none wait."""
+        earliest = max(self.not_before, self.guard.again_at)
         if self._batch is not None or not self._looked or len(self._window) >= self._rules.max_contacts:
-            return self.not_before
-        return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
+            return earliest
+        return None if self._window.due_at is None else max(self._window.due_at, earliest)
 
     def wakes_at(self) -> float | None:
         """When there is something to do: a request to send, or a doubt that ends."""
@@ -175,6 +180,21 @@ class ListSync:
                 self._window.fold(contact, change, now)
             doubt.holds.release()
 
+    @property
+    def held(self) -> Held | None:
+        """The flush that the guard holds."""
+        return self.guard.held
+
+    def is_held(self, now: float) -> bool:
+        """Ask the guard about the flush that is due: call it right before `next_request`, which heeds what it says."""
+        self._ruling = self.guard.weigh(self._window, self.newest, now) if self._flush_is_due(now) else Ruling.GO
+        return self._ruling is Ruling.HOLD
+
+    def release(self) -> int:
+        """Let go what the guard holds; give how many contacts that are."""
+        self.guard.release(self.newest)
+        return len(self._window)
+
     def next_request(
         self, now: float, request_id: str, trigger: Trigger | None = None, *, probe: bool = False
     ) -> Flush:
@@ -186,19 +206,19 @@ class ListSync:
         if self._flight is not None:
             raise RuntimeError(f"list {self.list_id} has a request on the wire: wait for its answer")
         left_by: Trigger | None = None
-        if self._batch is None and self._window.due_at is not None:
-            full = len(self._window) >= self._rules.max_contacts
-            if full or self._window.due_at <= now:
-                left_by = trigger or ("size" if full else "age")
-                self._batch, self._tried = self._window.take(), self.newest
+        ruling, self._ruling = self._ruling, Ruling.GO
+        if self._flush_is_due(now):
+            self._tried = self.newest
+            if ruling is not Ruling.LOOK:
+                left_by = trigger or ("size" if len(self._window) >= self._rules.max_contacts else "age")
+                self._batch = self._flushed(now, ruling)
         batch = self._batch
         size = 1 if probe or self.parking else self._size
         contacts = batch.cut(size) if batch is not None else {}
         if batch is not None and not len(batch):
             self._batch = None
-        again = self.not_found.take(
-            now, size - len(contacts), lambda contact: contact in contacts or self._has(contact)
-        )
+        room = 0 if ruling is Ruling.LOOK else size - len(contacts)
+        again = self.not_found.take(now, room, lambda contact: contact in contacts or self._has(contact))
         if again and batch is None:
             batch = Batch({}, Holds(self._offsets))  # their offsets were given up with the first answer
         request = Request(
@@ -208,10 +228,10 @@ class ListSync:
             list_id=self.list_id,
             adds=(*(contact for contact, change in contacts.items() if change.action is Action.ADD), *again),
             removes=tuple(contact for contact, change in contacts.items() if change.action is Action.REMOVE),
-            look=self._must_look,
+            look=self._must_look or ruling is Ruling.LOOK,
             again=tuple(again),
         )
-        self._flight = Flight(request, contacts, again, batch)
+        self._flight = Flight(request, contacts, again, batch, for_guard=ruling is Ruling.LOOK)
         self._flight.superseded.update(contact for contact, change in contacts.items() if self._newer(contact, change))
         return Flush(request, left_by)
 
@@ -228,11 +248,14 @@ class ListSync:
         self._in_a_row = 0
         return Terminal(verdict.details, condemned, scope)
 
-    def answered(self, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
+    def answered(
+        self, verdict: Verdict, now: float, chance: float, *, spend: bool = False, size: int | None = None
+    ) -> list[Settled]:
         """Bring in what became of the request on the wire, weighed before; give what came to an end.
 
         Each `Settled` keeps one part of its batch open: open one more for each record, then close that one. With
-        `spend` a refused list lets go of all that waits instead of keeping the rest for the next probe.
+        `spend` a refused list lets go of all that waits instead of keeping the rest for the next probe. `size` is what
+        a look told.
         """
         flight = self._flight
         if flight is None:
@@ -241,10 +264,14 @@ class ListSync:
         if flight.request.look and not isinstance(verdict, NotSent | Recoverable):
             self._looked = True
             self._unusable = isinstance(verdict, Terminal) and verdict.reason in UNUSABLE
+            if not isinstance(verdict, Terminal) or verdict.scope is Scope.BATCH:
+                self.guard.shown(size, now, asked=flight.for_guard)
         self.not_found.answered(flight, verdict, self._offsets, now)
         match verdict:
+            case Applied() if flight.for_guard:  # a look tells nothing of whether a change would be taken
+                return []
             case Applied():
-                return self._applied(flight, verdict)
+                return self._applied(flight, verdict, now)
             case Terminal():
                 return self._refused(flight, verdict, now, spend=spend)
             case Recoverable():
@@ -255,12 +282,14 @@ class ListSync:
 
     def give_up(self, number: int, terminal: Terminal, now: float) -> list[Settled]:
         """End all that waits and is numbered `number` or lower: `terminal` is why."""
-        gone, batch = self._take(lambda _, change: change.number <= number, now)
+        batch = self._take(lambda _, change: change.number <= number, now)
+        gone = batch.rest()
         return [Settled(batch, refused=gone, terminal=terminal)] if gone else []
 
     def drop(self, unwanted: Callable[[int, Change], bool], now: float) -> None:
         """Let go of what waits and is unwanted, without a word."""
-        _, batch = self._take(unwanted, now)
+        batch = self._take(unwanted, now)
+        batch.rest()
         batch.close_part()
 
     def waits(self, contact: int) -> bool:
@@ -289,6 +318,8 @@ class ListSync:
         """Drop all that waits of one assignment. What is on the wire stays there."""
         self._window.forget(assignment)
         self.not_found.forget((assignment,))
+        if not len(self._window):
+            self.guard.emptied()
         if self._batch is not None and assignment in self._batch.holds:
             self._batch.forget(assignment)
             if not len(self._batch):
@@ -307,8 +338,19 @@ class ListSync:
         newest = self._window.get(contact)
         return newest if newest is not None and newest.number > sent.number else None
 
-    def _take(self, chosen: Callable[[int, Change], bool], now: float) -> tuple[dict[int, Change], Batch]:
-        """Take what is chosen out of all that waits, with a batch that holds its offsets in one open part."""
+    def _flush_is_due(self, now: float) -> bool:
+        full = len(self._window) >= self._rules.max_contacts
+        return self._batch is None and self._window.due_at is not None and (full or self._window.due_at <= now)
+
+    def _flushed(self, now: float, ruling: Ruling) -> Batch:
+        """Take the window, or what a release covers of it."""
+        if ruling is Ruling.RELEASED:
+            return self._take(lambda _, change: change.number <= self.guard.released, now)
+        self.guard.left(self.newest)
+        return self._window.take()
+
+    def _take(self, chosen: Callable[[int, Change], bool], now: float) -> Batch:
+        """Take what is chosen out of all that waits."""
         self._gather(now)
         due_at = now if self._window.due_at is None else self._window.due_at
         waiting = self._window.take()
@@ -321,13 +363,17 @@ class ListSync:
             else:
                 self._window.fold(contact, change, due_at)
         waiting.close_part()
-        return taken, Batch({}, holds)
+        if not len(self._window):
+            self.guard.emptied()
+        return Batch(taken, holds)
 
-    def _applied(self, flight: Flight, verdict: Applied) -> list[Settled]:
+    def _applied(self, flight: Flight, verdict: Applied, now: float) -> list[Settled]:
         self._succeeded()
         if flight.batch is None:
             return []
-        return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes_of(flight, verdict))]
+        outcomes = outcomes_of(flight, verdict)
+        self.guard.applied(outcomes, now)
+        return [Settled(flight.batch, flight.request.request_id, outcomes=outcomes)]
 
     def _succeeded(self) -> None:
         self._backoff.succeeded()

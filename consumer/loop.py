@@ -6,7 +6,7 @@ their deadline.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -76,6 +76,7 @@ class Loop:
         self._configured = configured
         self._source: Source | None = None
         self._stops: deque[str] = deque()
+        self._releases: deque[tuple[str, Callable[[int | None], None]]] = deque()
         self._deadline = float("inf")
         self._paused = False
         self._commit_at = float("-inf")
@@ -103,6 +104,14 @@ class Loop:
     def stop(self, why: str) -> None:
         """Ask to stop: drain first; a second time at once. May be called from a signal handler."""
         self._stops.append(why)
+
+    def release(self, connector: str, told: Callable[[int | None], None]) -> None:
+        """Ask to let go what the guard holds of a connector's list. Any thread may ask.
+
+        In its next turn, and in its own thread, the loop calls `told` with how many contacts that are, or with None if
+        nothing is held.
+        """
+        self._releases.append((connector, told))
 
     def status(self) -> ServiceStatus:
         """Give what people and probes are shown. Any thread may ask."""
@@ -142,6 +151,8 @@ class Loop:
     def started(self, partition: TopicPartition, committed: int | None, end: int) -> None:
         """Learn where a partition was committed and where it ended."""
         self._partitions.started(partition, committed, end)
+        if self._source is not None:
+            self._partitions.offsets.total = self._source.total()
 
     def end_reached(self, partition: TopicPartition) -> None:
         """Learn that all of a partition has been read."""
@@ -199,6 +210,9 @@ class Loop:
             self._fence.confirmed(self._asked_in_doubt)
 
     def _obey(self, now: float) -> None:
+        while self._releases:
+            connector, told = self._releases.popleft()
+            told(self._delivery.release(connector, now))
         while self._stops:
             why = self._stops.popleft()
             if self.state is State.RUNNING:
@@ -356,6 +370,7 @@ class Loop:
             last_outcome=lane.last_outcome,
             last_success_at=lane.last_success_at,
             attention=lane.attention,
+            hold=lane.hold,
             hub_id=self._workers.hub_id(configured.account),
         )
 

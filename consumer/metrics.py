@@ -127,7 +127,8 @@ TABLE: Final = (
         "needs_attention",
         "gauge",
         (*_LIST, "reason"),
-        "1 from a terminal failure of the list until its next success; without a list, the service itself.",
+        "1 from a terminal failure of the list until its next success, or while the guard holds it (HELD); without a "
+        "list, the service itself.",
     ),
     Spec(
         "last_success_timestamp_seconds",

@@ -75,13 +75,17 @@ class PartitionOffsets:
 
 
 class Offsets:
-    """The offsets of all assignments that are ours."""
+    """The offsets of all assignments that are ours. `total`: how many partitions the topics have; 0: not known."""
 
     def __init__(self) -> None:
         self._partitions: dict[Assignment, PartitionOffsets] = {}
+        self.total = 0
 
     def __contains__(self, assignment: Assignment) -> bool:
         return assignment in self._partitions
+
+    def __len__(self) -> int:
+        return len(self._partitions)
 
     def assign(self, assignment: Assignment) -> None:
         """Start with nothing held."""

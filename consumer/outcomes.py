@@ -47,10 +47,11 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class ListFacts:
-    """What a look at the list showed. `unusable` is the reason why it cannot be kept aligned."""
+    """What a look at the list showed. `unusable` is why it cannot be kept aligned; `size` (members) may not be told."""
 
     name: str
     unusable: str | None = None
+    size: int | None = None
 
 
 TOKEN_EXPIRED = "token_expired"  # noqa: S105 - the name of a reason, not a secret
@@ -64,6 +65,9 @@ UNUSABLE = frozenset({"LIST_DYNAMIC", "LIST_DELETED", "LIST_NOT_OF_CONTACTS"})
 
 GAVE_UP = "GAVE_UP"
 """Reason of a dead letter: passing failures, or refusals of the target, went on for too long."""
+
+HELD = "HELD"
+"""Reason of a dead letter, and why a person is needed: the guard did not let go what would empty the list."""
 
 
 class Scope(Enum):
@@ -244,5 +248,6 @@ DEAD_LETTER_REASONS: Mapping[str, str] = {
     "LIST_DELETED": "the list was deleted in HubSpot",
     "LIST_NOT_OF_CONTACTS": "the list holds something else than contacts",
     GAVE_UP: "recoverable failures went on for longer than retry.give_up_after",
+    HELD: "the guard held what would empty the list, and nobody released it in time",
 }
 """Every reason a dead letter can bear, and what it means."""

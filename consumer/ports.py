@@ -63,6 +63,9 @@ class Source(Protocol):
     def end(self, partition: TopicPartition) -> int | None:
         """Give the partition's end as last heard, without asking."""
 
+    def total(self) -> int:
+        """Give how many partitions the topics have, whoever has them, as last heard; 0 before that is known."""
+
     def close(self) -> None:
         """Leave the group."""
 

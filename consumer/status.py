@@ -36,7 +36,10 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
-    """One connector and its list. Times are seconds since 1970; without `hub_id` the list cannot be linked."""
+    """One connector and its list. Times are seconds since 1970; without `hub_id` the list cannot be linked.
+
+    `hold`: what the guard holds, and how a person lets it go.
+    """
 
     connector: str
     account: str
@@ -49,7 +52,13 @@ class ListStatus:
     last_outcome: str | None = None
     last_success_at: float | None = None
     attention: Attention | None = None
+    hold: Attention | None = None
     hub_id: int | None = None
+
+    @property
+    def attentions(self) -> tuple[Attention, ...]:
+        """All that asks for a person."""
+        return tuple(each for each in (self.hold, self.attention) if each is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ def not_ready(status: ServiceStatus) -> str | None:
 def page(status: ServiceStatus, now: float, hang: str | None = None) -> str:
     """Return the status page as HTML. `now` is in seconds since 1970; `hang` is what `stalled` says."""
     state, explanation = _state(status, hang)
-    attentions = sum(item.attention is not None for item in status.lists) + len(status.attention)
+    attentions = sum(bool(item.attentions) for item in status.lists) + len(status.attention)
     return _PAGE.substitute(
         title=(f"{attentions} need attention" if attentions else state) + " · HubSpot list sync",
         state=escape(state),
@@ -152,7 +161,7 @@ def _connectors(lists: Sequence[ListStatus], now: float) -> str:
     if not lists:
         return "<p>No connector is configured.</p>"
     shown = heapq.nsmallest(
-        MAX_ROWS, lists, key=lambda item: (item.attention is None, -item.waiting, item.connector, item.list_id)
+        MAX_ROWS, lists, key=lambda item: (not item.attentions, -item.waiting, item.connector, item.list_id)
     )
     rows = (
         [
@@ -231,14 +240,14 @@ def _last_request(item: ListStatus, now: float) -> str:
     if item.last_request_at is None:
         return "None yet"
     text = f"{_ago(item.last_request_at, now)}: {escape(item.last_outcome or 'no answer yet')}"
-    if item.last_success_at is not None and item.attention is not None:
+    if item.last_success_at is not None and item.attentions:
         text += f'<p class="quiet">Last success {_ago(item.last_success_at, now)}</p>'
     return text
 
 
 def _condition(item: ListStatus, now: float) -> str:
-    if item.attention is not None:
-        return _attention(item.attention, now)
+    if item.attentions:
+        return "".join(_attention(each, now) for each in item.attentions)
     if not item.enabled:
         return '<span class="badge off">Not enabled</span>'
     return '<span class="badge well">OK</span>'

@@ -26,6 +26,9 @@ class Window:
     def __len__(self) -> int:
         return len(self._intents)
 
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self._intents.values())
+
     def get(self, contact: int) -> Change | None:
         """Give the contact's intent, if it waits here."""
         return self._intents.get(contact)

@@ -204,3 +204,16 @@ def test_each_call_of_a_request_waits_for_its_token() -> None:
     waiting.fold(1, change(assignment, 1), 0.0)
     times = (one, account.ready_at(0.0, refresh=False), account.ready_at(0.0, refresh=True))
     assert [round(time, 3) for time in times if time is not None] == [1.0, 2.0, 3.0]
+
+
+def test_a_look_alone_does_not_end_parking() -> None:
+    """An account that may look at its lists may still be forbidden to change them: only a change tells."""
+    account = _account(3)
+    assert _next(account, 0.0) == 0
+    account.answered(REFUSED, 0.0, 0.0, newest=0)
+    assert _next(account, 30.0) == 1
+    account.answered(OK, 30.0, 0.0, newest=0, looked=True)
+    assert account.parking
+    assert _next(account, 30.0) == 2
+    account.answered(OK, 30.0, 0.0, newest=0)
+    assert not account.parking

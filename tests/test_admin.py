@@ -1,15 +1,17 @@
+import asyncio
 import gzip
 import logging
 import signal
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from consumer.admin import AdminAddressError, AdminServer
+from consumer.admin import RELEASE_HEADER, RELEASE_WORD, AdminAddressError, AdminServer
 from consumer.status import ListStatus, ServiceStatus
 
 pytestmark = pytest.mark.process
@@ -25,14 +27,27 @@ WELL = ServiceStatus(
     started_at=0.0,
     version="0.1.0",
 )
+RELEASE = {RELEASE_HEADER: RELEASE_WORD}
+PLACE = "http://127.0.0.1:9108/release/vip"
 
 
 @dataclass
 class Service:
-    """What a running service would give the admin server: the last status, and the clock."""
+    """What a running service would give the admin server: the last status, and the clock.
+
+    A release is answered with `held` contacts; where it is "nothing", the loop does not answer at all.
+    """
 
     status: ServiceStatus = WELL
     now: float = 1000.0
+    held: int | Literal["nothing"] | None = 7
+    asked: list[str] = field(default_factory=list)
+
+    def release(self, connector: str, told: Callable[[int | None], None]) -> None:
+        """Do as the loop does."""
+        self.asked.append(connector)
+        if self.held != "nothing":
+            told(self.held)
 
 
 @pytest.fixture
@@ -52,8 +67,29 @@ def registry() -> CollectorRegistry:
 def serve(service: Service, registry: CollectorRegistry, host: str = "127.0.0.1", port: int = 0) -> AdminServer:
     """Return the admin server of `service`, not yet open."""
     return AdminServer(
-        host, port, registry, lambda: service.status, clock=lambda: service.now, wall=lambda: service.now
+        host,
+        port,
+        registry,
+        lambda: service.status,
+        service.release,
+        clock=lambda: service.now,
+        wall=lambda: service.now,
+        answer_within=0.01,
     )
+
+
+def ask_from(
+    service: Service, registry: CollectorRegistry, peer: str = "127.0.0.1", url: str = PLACE, **headers: str
+) -> httpx.Response:
+    """Ask for a release as if from another machine, or by another name."""
+
+    async def ask() -> httpx.Response:
+        app = serve(service, registry).app
+        transport = httpx.ASGITransport(app, client=(peer, 5000))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.post(url, headers={**RELEASE, **headers})
+
+    return asyncio.run(ask())
 
 
 @pytest.fixture
@@ -139,9 +175,86 @@ def test_the_page_follows_the_service(client: httpx.Client, service: Service) ->
 
 
 def test_other_paths_and_methods_are_refused(client: httpx.Client) -> None:
-    """The server shows; it takes nothing and has no other page."""
+    """The server shows; but for a release it takes nothing, and it has no other page."""
     assert client.get("/secrets").status_code == 404
     assert client.post("/").status_code == 405
+    for method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS"):
+        assert client.request(method, "/release/vip", headers=RELEASE).status_code == 405
+
+
+def test_a_release_is_handed_to_the_loop(client: httpx.Client, service: Service) -> None:
+    """Whoever releases a connector hears how many contacts will go."""
+    answer = client.post("/release/vip", headers=RELEASE)
+    assert (answer.status_code, answer.json()) == (200, {"connector": "vip", "contacts": 7})
+    assert answer.headers["cache-control"] == "no-store"
+    assert service.asked == ["vip"]
+
+
+def test_a_release_of_nothing_says_so(client: httpx.Client, service: Service) -> None:
+    """A connector that is not held is told apart from one that does not exist, which hears the names there are."""
+    service.held = None
+    answer = client.post("/release/vip", headers=RELEASE)
+    assert (answer.status_code, answer.json()) == (409, {"problem": "nothing of connector vip is held by this member"})
+    answer = client.post("/release/wip", headers=RELEASE)
+    assert (answer.status_code, answer.json()) == (404, {"problem": "there is no connector wip. Name one of: vip"})
+    assert service.asked == ["vip"]
+
+
+def test_a_release_that_the_loop_does_not_answer(client: httpx.Client, service: Service) -> None:
+    """While the loop hands partitions over, or hangs, whoever releases hears that it may still come about."""
+    service.held = "nothing"
+    answer = client.post("/release/vip", headers=RELEASE)
+    assert answer.status_code == 503
+    assert "may still do it. Look at the status page" in answer.json()["problem"]
+
+
+@pytest.mark.parametrize("peer", ["10.1.2.3", "192.168.0.1", "2001:db8::1", "::ffff:10.1.2.3", "localhost.evil", ""])
+def test_another_machine_releases_nothing(service: Service, registry: CollectorRegistry, peer: str) -> None:
+    """A release is taken from the machine itself only; others are told where to type the command."""
+    answer = ask_from(service, registry, peer)
+    assert answer.status_code == 403
+    assert "kubectl exec" in answer.json()["problem"]
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_a_proxy_releases_nothing(service: Service, registry: CollectorRegistry, header: str) -> None:
+    """Who asks through a proxy on the machine may be anybody; and nobody can claim to be on it."""
+    for peer in ("127.0.0.1", "10.1.2.3"):
+        assert ask_from(service, registry, peer, **{header: "127.0.0.1"}).status_code == 403
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("headers", [{RELEASE_HEADER: "yes"}, {RELEASE_HEADER: ""}, {"Origin": "https://evil.example"}])
+def test_a_web_page_releases_nothing(service: Service, registry: CollectorRegistry, headers: dict[str, str]) -> None:
+    """A page that a browser on the machine shows cannot send what a release takes."""
+    answer = ask_from(service, registry, **headers)
+    assert answer.status_code == 403
+    assert "web pages" in answer.json()["problem"]
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://evil.example:9108/release/vip",
+        "http://localhost.evil.example/release/vip",
+        "http://10.1.2.3/release/vip",
+    ],
+)
+def test_a_bent_name_releases_nothing(service: Service, registry: CollectorRegistry, url: str) -> None:
+    """A page whose own name was made to lead to this machine is refused by that name."""
+    answer = ask_from(service, registry, url=url)
+    assert answer.status_code == 403
+    assert "loopback" in answer.json()["problem"]
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9108", "[::1]:9108", "localhost"])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.0.0.9", "::1"])
+def test_every_loopback_address_will_do(service: Service, registry: CollectorRegistry, peer: str, host: str) -> None:
+    """By whichever loopback address the server is reached, a release is taken."""
+    assert ask_from(service, registry, peer, f"http://{host}/release/vip").status_code == 200
 
 
 def test_a_taken_port_is_a_clear_error(service: Service, registry: CollectorRegistry) -> None:

@@ -253,6 +253,25 @@ def test_which_lists_can_be_kept_aligned(described: dict[str, Any], unusable: st
     assert answers.list_answer(200, {}, body) == ListFacts("VIP", unusable)
 
 
+@pytest.mark.parametrize(
+    ("told", "size"),
+    [
+        ({"size": 3}, 3),
+        ({"size": "0"}, 0),
+        ({"additionalProperties": {"hs_list_size": "4"}}, 4),
+        ({}, None),
+        ({"size": None}, None),
+        ({"size": -1}, None),
+        ({"size": 1.5}, None),
+        ({"additionalProperties": "many"}, None),
+    ],
+)
+def test_how_many_members_a_list_has(told: dict[str, Any], size: int | None) -> None:
+    """A list's size is read wherever it stands, as number or text; where none is told, nobody guesses one."""
+    body = json.dumps({"list": {"name": "VIP", "processingType": "MANUAL", **told}}).encode()
+    assert answers.list_answer(200, {}, body) == ListFacts("VIP", size=size)
+
+
 @given(st.integers(100, 599), st.dictionaries(st.sampled_from(["retry-after"]), st.text()), st.binary())
 def test_any_answer_means_something(status: int, headers: dict[str, str], body: bytes) -> None:
     """No bytes, status or header make the meaning of an answer fail."""

@@ -170,7 +170,7 @@ def test_no_command_shows_a_secret(tmp_path: Path, command: list[str]) -> None:
     assert "refresh-token-value" not in result.output
 
 
-@pytest.mark.parametrize("command", ["check", "run", "demo"])
+@pytest.mark.parametrize("command", ["check", "run", "release", "demo"])
 def test_each_command_explains_itself_with_an_example(command: str) -> None:
     """Whoever asks a command for help learns what it does and how it is typed."""
     for option in ("--help", "-h"):

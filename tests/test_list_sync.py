@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from consumer.guard import Limit
 from consumer.list_sync import ListSync
 from consumer.outcomes import (
     GAVE_UP,
@@ -515,3 +516,64 @@ def test_haste_never_pushes_back() -> None:
     bench.read(1)
     bench.list.hasten(100.0)
     assert bench.list.ready_at() == 30.0
+
+
+def _guarded(removes: int, size: int) -> Bench:
+    """Give a list of so many members of which so many are to be removed, looked at as its guard asks for."""
+    bench = Bench(rules=replace(RULES, guard=Limit(share=50, above=3, within=3600.0)))
+    for contact in range(removes):
+        bench.read(contact, REMOVE)
+    bench.list.hasten(100.0)
+    assert not bench.list.is_held(100.0)
+    look = bench.list.next_request(100.0, "look").request
+    assert (look.look, look.calls) == (True, 1)
+    bench.list.answered(OK, 100.0, 0.0, size=size)
+    return bench
+
+
+def test_a_held_flush_is_not_ready() -> None:
+    """What the guard holds waits, and is asked about again seconds later; its offsets are held."""
+    bench = _guarded(removes=8, size=10)
+    assert bench.list.is_held(100.0)
+    assert bench.list.held is not None
+    assert bench.list.ready_at() == 105.0
+    assert (bench.list.pending, bench.committable) == (8, 0)
+    bench.list.forget(bench.assignment)
+    assert bench.list.held is None
+
+
+def test_a_released_flush_leaves_alone_when_more_has_come() -> None:
+    """Of what folded back after a release only what was released leaves, when the rest is to be held by itself."""
+    bench = _guarded(removes=8, size=10)
+    assert bench.list.is_held(100.0)
+    assert bench.list.release() == 8
+    assert not bench.list.is_held(100.0)
+    assert len(bench.list.next_request(100.0, "first").request.removes) == 4
+    bench.answer(BUSY, 100.0)
+    for contact in range(10, 20):
+        bench.read(contact, REMOVE)
+    sent: set[int] = set()
+    for step in range(2):
+        assert not bench.list.is_held(103.0 + step)
+        request = bench.list.next_request(103.0 + step, "again").request
+        sent.update(request.removes)
+        bench.answer(replace(OK, removed=frozenset(request.removes)), 103.0 + step)
+    assert sent == set(range(8))
+    assert bench.list.is_held(105.0)
+    assert bench.list.pending == 10
+
+
+def test_a_look_for_the_guard_tells_nothing_of_changes() -> None:
+    """A look that succeeds does not make a parked list send more than one contact."""
+    bench = Bench(rules=replace(RULES, guard=Limit(share=50, above=3, within=3600.0)))
+    bench.read(50)
+    bench.try_with(GONE, 0.0)
+    for contact in range(5):
+        bench.read(contact, REMOVE)
+    bench.list.hasten(100.0)
+    assert not bench.list.is_held(100.0)
+    assert bench.list.next_request(100.0, "look").request.calls == 1
+    bench.list.answered(OK, 100.0, 0.0, size=100)
+    assert bench.list.parking
+    assert not bench.list.is_held(100.0)
+    assert len(bench.list.next_request(100.0, "probe").request.removes) == 1

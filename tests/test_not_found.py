@@ -25,9 +25,9 @@ def _missing(*contacts: int) -> Applied:
     return replace(OK, missing=frozenset(contacts))
 
 
-def _bench(**rules: int) -> Bench:
+def _bench(max_contacts: int = RULES.max_contacts) -> Bench:
     """Make a list that tries again."""
-    return Bench(rules=replace(RULES, not_found=TRIES, **rules))
+    return Bench(rules=replace(RULES, not_found=TRIES, max_contacts=max_contacts))
 
 
 class Waiting(NotFound):

@@ -51,6 +51,9 @@ hubspot:
   settle: 120s
 limits:
   max_pending_contacts: 1000000
+guard:
+  above: 1000
+  within: 1h
 retry:
   give_up_after: 24h
 not_found:
@@ -106,6 +109,13 @@ def test_a_source_is_a_value_and_prints_as_it_is_written(folder: Path) -> None:
     assert settings.connectors["vip"].source == Source("JOURNEY", "a:b")
     assert {Source("JOURNEY", "a:b"): 1}[settings.connectors["vip"].source] == 1
     assert str(settings.connectors["vip"].source) == "journey:a:b"
+
+
+def test_the_guard_is_off_unless_it_is_given_a_share(folder: Path) -> None:
+    """Nothing is ever held unless somebody wants it; then the share is in whole percents."""
+    assert read(folder, SHORT).guard.max_removed_share is None
+    guard = read(folder, SHORT + "guard: {max_removed_share: 50%}\n").guard
+    assert (guard.max_removed_share, guard.above, guard.within) == (50, 1000, 3600.0)
 
 
 def test_settings_cannot_be_changed(folder: Path) -> None:
@@ -196,6 +206,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
 
 
 WHOLE = "must be a whole number. Write its digits only."
+SHARE = "must be a share from 1% to 100%. Write a whole number and %, such as 50%."
 DURATION = "must be a duration. Write a whole number and its unit: 500ms, 30s, 5m, 1h, 1d."
 MAPPING = "must be a mapping. Write `key: value` lines below it, indented."
 TOPIC = "must be the name of a Kafka topic. Use letters, digits, `_`, `-` and `.`, 249 characters at most."
@@ -413,6 +424,12 @@ OFFSETS = f"{DECIDED} it stores an offset once its changes have an outcome. Remo
         ),
         ("", "admin: {address: 9108}", f"15: admin.address: {ADDRESS}"),
         ("", "admin: {address: 'localhost:65536'}", f"15: admin.address: {ADDRESS}"),
+        ("", "guard: {max_removed_share: 50}", f"15: guard.max_removed_share: {SHARE}"),
+        ("", "guard: {max_removed_share: 0%}", f"15: guard.max_removed_share: {SHARE}"),
+        ("", "guard: {max_removed_share: 101%}", f"15: guard.max_removed_share: {SHARE}"),
+        ("", "guard: {max_removed_share: 0.5%}", f"15: guard.max_removed_share: {SHARE}"),
+        ("", "guard: {above: 0}", "15: guard.above: must be at least 1. Write a larger number."),
+        ("", "guard: {within: 0s}", "15: guard.within: must be longer than nothing. Write at least 1ms."),
         ("", "topics: {changes: journey}", "15: topics.changes: must be a list. Write it in brackets: [one, another]."),
         ("", "topics: {changes: []}", f"15: topics.changes: {NOTHING}"),
         ("", "topics:\n  changes:\n  - ok\n  - not ok", f"18: topics.changes[1]: {TOPIC}"),

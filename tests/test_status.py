@@ -128,6 +128,18 @@ def test_attention_without_a_correlation_id_asks_for_none() -> None:
     assert "HubSpot support" not in show(replace(WELL, lists=(troubled,))).text
 
 
+def test_a_list_that_is_held_says_how_to_release_it() -> None:
+    """What the guard holds stands beside whatever else is wrong with the list, and the list counts once."""
+    hold = Attention("HELD", "60 of 100 members would be removed. Type: release vip", None, NOW - 60)
+    quiet = replace(VIP, connector="quiet", waiting=9_999)
+    outline = show(replace(WELL, lists=(quiet, replace(VIP, attention=GONE, hold=hold))))
+    row = next(row for row in outline.rows if "vip" in row)
+    for part in ("HELD", "Type: release vip", "LIST_NOT_FOUND", "a1b2c3d4-0000", "Raised  1 min ago"):
+        assert part in row
+    assert "1 need attention" in outline.text
+    assert outline.text.index("Type: release vip") < outline.text.index("9,999")
+
+
 def test_attention_of_the_service_stands_by_itself() -> None:
     """What concerns no single list is shown above the connectors and counted."""
     lost = Attention("OFFSET_OUT_OF_RANGE", "Retention passed offset 12.", None, NOW - 3)

@@ -118,7 +118,7 @@ def list_answer(status: int, headers: Mapping[str, str], body: bytes) -> ListFac
         unusable = "LIST_NOT_OF_CONTACTS"
     elif described["processingType"] not in ("MANUAL", "SNAPSHOT"):  # not a set: the value may be unhashable
         unusable = "LIST_DYNAMIC"
-    return ListFacts(_text(described.get("name")) or "", unusable)
+    return ListFacts(_text(described.get("name")) or "", unusable, _size(described))
 
 
 def unusable_list(facts: ListFacts) -> Terminal:
@@ -168,6 +168,13 @@ def _rate_limited(details: Details, headers: Mapping[str, str], said: Mapping[st
     daily = said.get("policyName") == "DAILY"
     usual = DAILY_PROBE if daily else interval / 1000 if interval else INTERVAL
     return Recoverable(details, "429", wait=min(LONGEST_WAIT, asked or usual), account_wide=True, probe=daily)
+
+
+def _size(described: Mapping[str, Any]) -> int | None:
+    """Read a list's size, which a search tells among the list's other properties, as text; it may not be told."""
+    others = described.get("additionalProperties")
+    size = str(described.get("size", others.get("hs_list_size") if isinstance(others, dict) else None))
+    return int(size) if size.isascii() and size.isdecimal() and len(size) <= _MOST_DIGITS else None
 
 
 def _is_success(status: int) -> bool:

@@ -238,14 +238,7 @@ def _described(described: object) -> ContactList:
     list_id = answers.record_number(described.get("listId")) if isinstance(described, dict) else None
     if not isinstance(facts, ListFacts) or not isinstance(described, dict) or list_id is None:
         raise _unreadable()
-    return ContactList(list_id, facts.name, _size(described), facts.unusable)
-
-
-def _size(described: dict[str, Any]) -> int | None:
-    """Read the size, which a search tells among the list's other properties, as text."""
-    others = described.get("additionalProperties")
-    size = str(described.get("size", others.get("hs_list_size") if isinstance(others, dict) else None))
-    return int(size) if size.isascii() and size.isdecimal() else None
+    return ContactList(list_id, facts.name, facts.size, facts.unusable)
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

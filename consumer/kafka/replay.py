@@ -90,6 +90,10 @@ class ReplaySource:
         """Give the partition's end as last heard."""
         return self._ends.get(partition)
 
+    def total(self) -> int:
+        """Give 0: a replay reads what it needs, and nobody else reads the rest for it."""
+        return 0
+
     def look(self) -> None:
         """Start to ask where the partitions end now."""
         self._looked = False

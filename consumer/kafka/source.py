@@ -31,14 +31,14 @@ MOST_MESSAGES = 1_000  # in one poll: enough to be fast, few enough for the loop
 ASK_AGAIN = 1.0  # seconds until a failed question about offsets is put again
 LEAVING_POLL = 0.05  # seconds of a poll while the group is left
 LEAVING_POLLS = 40
-ANSWER_WITHIN = 5.0  # seconds for each half of such a question
+ANSWER_WITHIN = 5.0  # seconds for each part of such a question
 
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public names
 _FATAL = KafkaError._FATAL  # noqa: SLF001 - as above
 _RESET = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - as above
 
-Answer = Future[tuple[int | None, int]]
-"""Will hold the committed offset of a partition (None: none) and its end."""
+Answer = Future[tuple[int | None, int, int]]
+"""Will hold the committed offset of a partition (None: none), its end, and how many partitions its topic has."""
 
 _log = log.get(__name__)
 
@@ -62,6 +62,7 @@ class KafkaSource:
         self._first = OFFSET_END if properties.get("auto.offset.reset") == "latest" else OFFSET_BEGINNING
         self._listener = listener
         self._starts: dict[TopicPartition, _Start] = {}
+        self._totals: dict[str, int] = {}  # of partitions, by topic
         self._paused: set[TopicPartition] = set()
         self._ended: list[TopicPartition] = []
         self._problem: Exception | None = None
@@ -130,6 +131,10 @@ class KafkaSource:
         except KafkaException:
             return None
         return known[1] if known is not None and known[1] >= 0 else None
+
+    def total(self) -> int:
+        """Give how many partitions the topics have of which this member has any, or had; 0 before that is known."""
+        return sum(self._totals.values())
 
     def close(self) -> None:
         """Leave the group. The revoke callback runs once more.
@@ -241,7 +246,7 @@ class KafkaSource:
         if not start.asked.done():
             return
         try:
-            committed, end = start.asked.result()
+            committed, end, self._totals[partition.topic] = start.asked.result()
         except KafkaException as error:
             _log.warning("where a partition starts is not known yet", topic=partition.topic, error=str(error))
             start.asked = None
@@ -267,7 +272,7 @@ class KafkaSource:
 
 
 class _Questions:
-    """Asks where partitions are committed and where they end, on a thread and a client of its own.
+    """Asks where partitions are committed and where they end, and how many there are, on its own thread and client.
 
     The client is a consumer that joins no group. An admin client would not do: librdkafka 2.16 crashes when a broker
     answers its question about a group's offsets with NOT_COORDINATOR, as it does while it restarts.
@@ -278,23 +283,24 @@ class _Questions:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="offsets")
 
     def ask(self, partition: TopicPartition) -> Answer:
-        """Start to ask; the future gives the committed offset (None: none) and the end, or raises KafkaException."""
+        """Start to ask; the future gives what an Answer holds, or raises KafkaException."""
         return self._worker.submit(self._ask, KafkaPartition(*partition))
 
     def close(self) -> None:
-        """Ask nothing more; a question that is on its way is waited for, ANSWER_WITHIN at most for each half."""
+        """Ask nothing more; a question that is on its way is waited for, ANSWER_WITHIN at most for each part."""
         self._worker.shutdown(cancel_futures=True)
         self._client.close()
 
-    def _ask(self, partition: KafkaPartition) -> tuple[int | None, int]:
+    def _ask(self, partition: KafkaPartition) -> tuple[int | None, int, int]:
         [committed] = self._client.committed([partition], timeout=ANSWER_WITHIN)
         if committed.error is not None:
             raise KafkaException(committed.error)
         ends = self._client.get_watermark_offsets(partition, timeout=ANSWER_WITHIN)
         if ends is None:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - the client's public name
+        topic = self._client.list_topics(partition.topic, timeout=ANSWER_WITHIN).topics[partition.topic]
         self._client.poll(0)  # gives its log lines, which would pile up
-        return committed.offset if committed.offset >= 0 else None, ends[1]
+        return committed.offset if committed.offset >= 0 else None, ends[1], len(topic.partitions)
 
 
 def _on_error(error: KafkaError) -> None:

@@ -16,6 +16,7 @@ from consumer.settings.values import (
     ListId,
     Name,
     Retries,
+    Share,
     Slot,
     SourceText,
     Text,
@@ -80,6 +81,18 @@ class Limits(_Section):
     max_pending_contacts: Count = 1_000_000
 
 
+class Guard(_Section):
+    """Which flushes are held until a person releases them: those that remove a large part of their list.
+
+    Held is what would make it more than `above` contacts, and more than `max_removed_share` percent of the members,
+    that are removed within `within` seconds. Without a share nothing is held.
+    """
+
+    max_removed_share: Share | None = None
+    above: Count = 1000
+    within: Timespan = 3_600.0
+
+
 class Retry(_Section):
     """After how many seconds of recoverable failures a change becomes a dead letter."""
 
@@ -130,6 +143,7 @@ class Settings(_Section):
         examples=["connectors: {vip: {account: acme, list_id: 4711, source: audience:vip}}"]
     )
     limits: Limits = Limits()
+    guard: Guard = Guard()
     retry: Retry = Retry()
     not_found: NotFound = NotFound()
     admin: Admin = Admin()

@@ -69,6 +69,17 @@ Count = Annotated[int, BeforeValidator(_whole), Field(ge=1)]
 Retries = Annotated[int, BeforeValidator(_whole), Field(ge=0, lt=11)]
 """A whole number from 0 to 10: each wait is twice the one before, so more would begin with a few milliseconds."""
 
+
+def _percent(value: object) -> int:
+    match = re.fullmatch(r"([0-9]{1,3})%", value) if isinstance(value, str) else None
+    if match is None or not 1 <= int(match[1]) <= 100:  # noqa: PLR2004 - all of it
+        raise broken("must be a share from 1% to 100%", "Write a whole number and %, such as 50%")
+    return int(match[1])
+
+
+Share = Annotated[int, BeforeValidator(_percent)]
+"""Whole percents; written `50%`."""
+
 ListId = Annotated[int, BeforeValidator(_whole), Field(ge=1, lt=2**63)]
 """The id of a HubSpot list, as its API gives it."""
 

@@ -165,6 +165,10 @@ class MemorySource:
         """End of a partition of ours."""
         return self._broker.end(partition)
 
+    def total(self) -> int:
+        """Give the topic's partitions."""
+        return self._broker.partitions
+
     def close(self) -> None:
         """Leave the group: what is owned is revoked once more."""
         if not self.closed:
@@ -334,6 +338,10 @@ class MemoryLog:
     def end(self, partition: TopicPartition) -> int | None:
         """End of a partition as the last look told it."""
         return self._ends.get(partition)
+
+    def total(self) -> int:
+        """Give nothing."""
+        return 0
 
     def look(self) -> None:
         """Note the ends."""

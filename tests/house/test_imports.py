@@ -34,7 +34,7 @@ class Layer(NamedTuple):
 LAYERS = {
     "words": Layer("changes outcomes errors", "", PLAIN),
     "decisions": Layer(
-        "accounts doubts flight history hubspot.answers intents list_sync not_found offsets partitions pursuit"
+        "accounts doubts flight guard history hubspot.answers intents list_sync not_found offsets partitions pursuit"
         " rate_limit retry router targets window",
         "words",
         PLAIN,

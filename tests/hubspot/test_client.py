@@ -80,14 +80,14 @@ def test_what_hubspot_says_is_left_is_passed_on() -> None:
 
 
 def test_a_look_alone_changes_nothing(world: World) -> None:
-    """A look at the list is one GET; it tells the list's name, and needs nobody's leave."""
+    """A look at the list is one GET; it tells the list's name and size, and needs nobody's leave."""
     withdrawn = world.permit()
     withdrawn.withdraw()
 
     answer = world.perform(change(look=True), withdrawn)
 
     assert isinstance(answer.verdict, Applied)
-    assert answer.facts == ListFacts("VIP")
+    assert answer.facts == ListFacts("VIP", size=0)
     assert answer.statuses == ("200",)
     assert world.others == ["GET"]
 
@@ -98,7 +98,7 @@ def test_a_look_comes_before_the_change(world: World) -> None:
 
     assert isinstance(answer.verdict, Applied)
     assert answer.verdict.added == {1}
-    assert answer.facts == ListFacts("VIP")
+    assert answer.facts == ListFacts("VIP", size=0)
     assert answer.statuses == ("200", "200")
     assert world.others == ["GET", "PUT"]
 
@@ -126,7 +126,7 @@ def test_an_unusable_list_is_left_alone(each: ContactList, reason: str) -> None:
 
     assert isinstance(answer.verdict, Terminal)
     assert (answer.verdict.reason, answer.verdict.scope) == (reason, Scope.LIST)
-    assert answer.facts == ListFacts("VIP", reason)
+    assert answer.facts == ListFacts("VIP", reason, size=0)
     assert world.others == ["GET"]
 
 
@@ -248,7 +248,7 @@ def test_a_change_can_be_withdrawn_while_its_list_is_looked_at(world: World) -> 
     answer = world.perform(change(1, look=True), permit)
 
     assert answer.verdict == NotSent()
-    assert answer.facts == ListFacts("VIP")
+    assert answer.facts == ListFacts("VIP", size=0)
     assert world.others == ["GET"]
 
 

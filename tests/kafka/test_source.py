@@ -159,6 +159,7 @@ def test_all_is_read_in_order_from_the_beginning(broker: Broker) -> None:
     assert member.lacking == []
     assert (member.source.end(P0), member.source.end(P1)) == (5, 1500)
     assert member.source.end(TopicPartition("unknown", 0)) is None
+    assert member.source.total() == 2
 
 
 def test_the_end_is_told_after_all_before_it_was_given(broker: Broker) -> None:
@@ -259,6 +260,15 @@ def test_a_partition_that_comes_back_uncommitted_starts_anew(broker: Broker) -> 
     until(lambda: member.owned == {P0, P1} and len(member.messages) == 9, member)
 
     assert member.lacking == []
+
+
+def test_a_member_knows_how_many_partitions_there_are(broker: Broker) -> None:
+    """Who has one of two partitions knows that there are two, and nobody knows before somebody has told."""
+    member = broker.started()
+    other = broker.member()
+    assert other.source.total() == 0
+    until(lambda: other.starts, member, other)
+    assert (len(other.owned), other.source.total()) == (1, 2)
 
 
 def test_a_paused_partition_is_silent(broker: Broker) -> None:

@@ -11,6 +11,7 @@ from consumer.accounts import Account
 from consumer.changes import Assignment, Change, TopicPartition
 from consumer.delivery import Delivery
 from consumer.doubts import Doubt, Doubts
+from consumer.guard import Guard, Removals, Ruling
 from consumer.list_sync import ListSync, Settled
 from consumer.loop import Loop
 from consumer.not_found import NotFound
@@ -115,12 +116,12 @@ def _sends_two_requests_on_one_list() -> Any:  # noqa: ANN401 - as above
             return self.not_before
         return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
 
-    def at_once(self: ListSync, now: float, request_id: str, trigger: Any = None) -> Any:  # noqa: ANN401 - passed on
+    def at_once(self: ListSync, *words: Any, **more: Any) -> Any:  # noqa: ANN401 - passed on
         self._flight = None
-        return next_request(self, now, request_id, trigger)
+        return next_request(self, *words, **more)
 
-    def maybe(self: ListSync, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
-        return answered(self, verdict, now, chance, spend=spend) if self._flight else []
+    def maybe(self: ListSync, *words: Any, **more: Any) -> list[Settled]:  # noqa: ANN401 - passed on
+        return answered(self, *words, **more) if self._flight else []
 
     return _swapped(ListSync, ready_at=ready_at, next_request=at_once, answered=maybe)
 
@@ -159,10 +160,10 @@ def _flushes_before_it_has_caught_up() -> Any:  # noqa: ANN401 - as above
 def _resets_the_bucket_on_429() -> Any:  # noqa: ANN401 - as above
     answered = Account.answered
 
-    def generous(self: Account, verdict: Verdict, now: float, chance: float, newest: int) -> int:
+    def generous(self: Account, verdict: Verdict, *words: Any, **more: Any) -> int:  # noqa: ANN401 - passed on
         if isinstance(verdict, Recoverable) and verdict.reason == "429":
             self._bucket = TokenBucket(self._bucket.limit)
-        return answered(self, verdict, now, chance, newest)
+        return answered(self, verdict, *words, **more)
 
     return _swapped(Account, answered=generous)
 
@@ -275,33 +276,61 @@ def _does_not_doubt_a_try() -> Any:  # noqa: ANN401 - as above
     return _swapped(Doubts, unanswered=of_the_batch_alone)
 
 
+def _does_not_hold() -> Any:  # noqa: ANN401 - as above
+    def weigh(self: Guard, window: Window, newest: int, now: float) -> Ruling:
+        del self, window, newest, now
+        return Ruling.GO
+
+    return _swapped(Guard, weigh=weigh)
+
+
+def _weighs_each_flush_by_itself() -> Any:  # noqa: ANN401 - as above
+    def recent(self: Removals, now: float) -> float:
+        del self, now
+        return 0.0
+
+    return _swapped(Removals, recent=recent)
+
+
+def _releases_for_ever() -> Any:  # noqa: ANN401 - as above
+    release = Guard.release
+
+    def for_ever(self: Guard, newest: int) -> None:
+        release(self, newest + 1_000_000)
+
+    return _swapped(Guard, release=for_ever)
+
+
 DEFECTS: dict[str, tuple[Defect, int]] = {
     defect.__name__.strip("_").replace("_", " "): (defect, seed)
     for defect, seed in (
-        (_commits_before_the_dead_letter_is_acknowledged, 1),
-        (_commits_before_the_result_is_acknowledged, 11),
+        (_commits_before_the_dead_letter_is_acknowledged, 29),
+        (_commits_before_the_result_is_acknowledged, 9),
         (_commits_the_newest_offset_of_a_batch, 1),
-        (_resends_the_frozen_batch, 71),
-        (_ignores_the_epoch, 80),
-        (_drops_a_window_on_revoke_and_commits, 5),
-        (_sends_two_requests_on_one_list, 0),
-        (_does_not_confirm_late_effects, 61),
-        (_does_not_inherit_late_effects, 90),
-        (_forgets_what_is_contested_when_a_doubt_ends, 71),
-        (_flushes_before_it_has_caught_up, 85),
-        (_resets_the_bucket_on_429, 553),
-        (_folds_back_without_the_first_offset, 10),
-        (_sends_after_its_session, 159),
-        (_sends_after_the_revoke, 12),
-        (_believes_that_every_commit_was_taken, 1),
-        (_keeps_the_first_intent, 2),
-        (_forgets_the_unsent_rest_of_a_batch, 51),
-        (_holds_nothing_for_an_invalid_id, 56),
+        (_resends_the_frozen_batch, 114),
+        (_ignores_the_epoch, 7),
+        (_drops_a_window_on_revoke_and_commits, 7),
+        (_sends_two_requests_on_one_list, 1),
+        (_does_not_confirm_late_effects, 36),
+        (_does_not_inherit_late_effects, 36),
+        (_forgets_what_is_contested_when_a_doubt_ends, 23),
+        (_flushes_before_it_has_caught_up, 117),
+        (_resets_the_bucket_on_429, 50),
+        (_folds_back_without_the_first_offset, 11),
+        (_sends_after_its_session, 7),
+        (_sends_after_the_revoke, 395),
+        (_believes_that_every_commit_was_taken, 7),
+        (_keeps_the_first_intent, 1),
+        (_forgets_the_unsent_rest_of_a_batch, 9),
+        (_holds_nothing_for_an_invalid_id, 39),
         (_lets_go_of_a_batch_with_its_first_request, 1),
-        (_tries_again_what_has_left, 46),
-        (_tries_again_what_left_while_it_was_asked_for, 71),
-        (_keeps_the_tries_of_a_revoked_partition, 21),
-        (_does_not_doubt_a_try, 721),
+        (_tries_again_what_has_left, 24),
+        (_tries_again_what_left_while_it_was_asked_for, 298),
+        (_keeps_the_tries_of_a_revoked_partition, 77),
+        (_does_not_doubt_a_try, 461),
+        (_does_not_hold, 6),
+        (_weighs_each_flush_by_itself, 694),
+        (_releases_for_ever, 27),
     )
 }
 """All of them by name, each with the first seed that finds it."""

@@ -17,6 +17,7 @@ from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import MemorySink, MemorySource
 from tests.fakes.registry import MemoryRegistry
 from tests.fakes.service import Member
+from tests.simulation.guarded import GuardLaw
 from tests.simulation.plan import Seam
 from tests.simulation.truth import Broken
 
@@ -81,6 +82,7 @@ class Actor(Member):
             source=lambda listener: WatchedSource(self, listener),
             seed=number + 1,
         )
+        self.guard_law = GuardLaw(self)
 
     def __str__(self) -> str:
         return f"member {self.number}"
@@ -111,6 +113,16 @@ class Actor(Member):
         partition = self.loop._partitions.get(key)
         held = partition.held[0].offset() if partition is not None and partition.held else None
         return self.source.position(key) if held is None else held
+
+    def release(self, connector: str) -> None:
+        """Let go what the guard holds of a connector, as a person does."""
+
+        def told(contacts: int | None) -> None:
+            if contacts is not None:
+                self.busy += 1
+                self.guard_law.released(connector)
+
+        self.loop.release(connector, told)
 
     def check_sums(self) -> None:
         """Hold the metrics against what went through the seams."""
@@ -155,6 +167,7 @@ class WatchedWorkers(ScriptedWorkers):
         for contact in request.again:
             position = self._actor.has_read(self._simulation.where(contact))
             self._simulation.truth.check_try((request.list_id, contact), position)
+        self._actor.guard_law.submitted(request)
         self._out[request.list_id] = request.request_id
         self._submitted[request.request_id] = (self._simulation.tick(), self._clock.monotonic())
         super().submit(request, permit)
@@ -168,6 +181,7 @@ class WatchedWorkers(ScriptedWorkers):
         for answer in answers:
             self._actor.busy += 1
             del self._out[answer.request.list_id]
+            self._actor.guard_law.answered(answer)
             self._actor.statuses.update(answer.statuses)
             seen = [
                 str(each.status) for each in self._actor.handled[answer.request.request_id] if each.list_id is not None

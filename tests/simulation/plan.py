@@ -39,6 +39,7 @@ class Setup:
     give_up_after: str = "30m"
     retries: int = 3  # of contacts that were not found
     over: str = "14s"
+    max_removed_share: str | None = None  # the guard: above 1, within 60 s
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,14 @@ class Dawdle:
 
 
 @dataclass(frozen=True)
+class Release:
+    """Let go what a member's guard holds of a list, if it holds anything."""
+
+    member: int
+    number: int
+
+
+@dataclass(frozen=True)
 class Jump:
     """Set the date forward or back."""
 
@@ -191,6 +200,7 @@ Step = (
     | Withhold
     | RefuseCommits
     | Dawdle
+    | Release
     | Jump
 )
 
@@ -222,6 +232,9 @@ SETUPS = (
     Setup(sources=(0, 1, 0, 1), requests_per_10s=4, max_age="500ms", max_contacts=1, members=2),
     Setup(sources=(0, 1), members=2, max_contacts=2, give_up_after="40s", shutdown="1s", retries=1, over="5s"),
     Setup(sources=(0, 0), max_age="5s", max_contacts=4, members=2, messages=1),
+    Setup(sources=(0, 1), max_removed_share="50%"),
+    Setup(sources=(0, 1, 0), members=2, max_contacts=2, shutdown="2s", max_removed_share="40%"),
+    Setup(sources=(0, 1), members=2, max_contacts=3, give_up_after="40s", max_removed_share="50%"),
 )
 
 
@@ -364,6 +377,7 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (_move, 2),
     (_withhold, 2),
     (_refuse_commits, 1),
+    (lambda chance, setup: Release(chance.randrange(4), chance.randrange(len(setup.sources))), 1),
     (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 2),
     (lambda chance, _setup: Jump(chance.choice((-3600.0, -5.0, 5.0, 86_400.0))), 0.3),
 )

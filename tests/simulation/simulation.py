@@ -39,6 +39,7 @@ from tests.simulation.plan import (
     Pass,
     Plan,
     RefuseCommits,
+    Release,
     Setup,
     Step,
     Stop,
@@ -53,6 +54,7 @@ CONTACTS = frozenset({1, 2, 3})  # exist in HubSpot at the start; plans tell of 
 SURVIVOR = 10  # a contact is merged into the one whose number is so much higher
 SURVIVORS = frozenset(range(SURVIVOR + 1, SURVIVOR + 6))
 TOKEN_LIFE = 120  # seconds of an access token
+_OF_A_MEMBER = Stop | Crash | Freeze | Move | RefuseCommits | Release
 ALL_IN = 6_000.0  # seconds, after everything was healed, until all must be committed
 
 
@@ -287,7 +289,7 @@ class Simulation:
         return self._actors[number % len(self._actors)] if self._actors else None
 
     def _do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one branch for each kind of step
-        actor = self._member(step.member) if isinstance(step, Stop | Crash | Freeze | Move | RefuseCommits) else None
+        actor = self._member(step.member) if isinstance(step, _OF_A_MEMBER) else None
         match step:
             case Pass(seconds):
                 self._until = self._now + seconds
@@ -327,6 +329,8 @@ class Simulation:
                 self._group.move(TopicPartition(TOPIC, partition), actor.source)
             case RefuseCommits(_, errors) if actor:
                 actor.source.commit_errors += errors
+            case Release(_, number) if actor:
+                actor.release(f"c{number}")
         for each in self._actors:
             self._equip(each)
 
@@ -377,6 +381,12 @@ class Simulation:
             actor.source.commit_errors.clear()
             self._equip(actor)
 
+    def _release_all(self) -> None:
+        for actor in self._actors:
+            for connector, lane in actor.loop._delivery.lanes.items():
+                if lane.list.held:
+                    actor.release(connector)
+
     def _end_well(self) -> None:
         """Let time pass until all is committed; then every list must be what the log says."""
         deadline = self._now + ALL_IN
@@ -385,6 +395,7 @@ class Simulation:
                 self._join()
             if self._now > deadline:
                 raise Broken("all is committed in the end", f"{self.world.broker.committed} after {ALL_IN} s")
+            self._release_all()
             self._pass(float("inf"))
         for number in range(len(self._setup.sources)):
             found = frozenset(each - SURVIVOR if each in SURVIVORS else each for each in self.world.members(number))
@@ -399,6 +410,8 @@ class Simulation:
 @cache
 def _settings(setup: Setup) -> Settings:
     accounts = ("acme", "beta")[: setup.accounts]
+    share = setup.max_removed_share
+    guard = {} if share is None else {"max_removed_share": share, "above": 1, "within": "60s"}
     return make_settings(
         len(setup.sources),
         kafka={"session.timeout.ms": int(SESSION_TIMEOUT * 1000)},
@@ -409,4 +422,5 @@ def _settings(setup: Setup) -> Settings:
         retry={"give_up_after": setup.give_up_after},
         not_found={"retries": setup.retries, "over": setup.over},
         shutdown={"timeout": setup.shutdown},
+        guard=guard,
     )
