@@ -5,9 +5,9 @@ like one. So a flush is weighed together with what HubSpot said it removed withi
 both together are more than `above`, and more than the share of the members that the list had before: its size as a
 look shows it now, and what was removed. Where HubSpot tells no size, whoever switched the guard on is asked.
 
-- Several members share the partitions, and so each profile has one of them by chance of its key. A member reckons that
-  the others are asked for as much as it is, in proportion: with 3 of 12 partitions it takes what it would remove four
-  times. So all of them hold a mass exit, though each sees a part of it.
+- The processes of a group share the partitions, over which the key scatters the profiles. So each takes it that the
+  others have as much to remove, in proportion: with 3 of 12 partitions it counts every removal of its own four times.
+  Otherwise several would let a mass exit go of which each sees a part.
 - A flush that the rule lets go is not weighed again: its retries leave as well. Only removals that came since are a
   reason to weigh it anew.
 - A *release* covers what waits now until it has left. What it covers counts neither as waiting nor as removed nor as a
@@ -47,7 +47,7 @@ class Limit:
     def exceeded(self, removes: float, recent: float, size: int | None) -> bool:
         """Tell whether `removes` more are too many, where `recent` were removed of a list that has `size` members now.
 
-        Both are of the whole list, as far as a member can reckon that. A size that is not known (None) is too small for
+        Both are of the whole list, as far as one process can reckon. A size that is not known (None) is too small for
         all that is more than `above`.
         """
         removed = recent + removes
@@ -70,9 +70,9 @@ class Ruling(Enum):
 
 
 class Held(NamedTuple):
-    """A held flush: how many it would remove, how many were removed of the list before, and how many members it has.
+    """A held flush: how many it would remove, how many were removed of the list before, and how many contacts it has.
 
-    HubSpot may not tell that (None). The member that holds it has `partitions` of `total` partitions.
+    HubSpot may not tell that (None). Whoever holds it has `partitions` of `total` partitions.
     """
 
     removes: int
@@ -82,11 +82,12 @@ class Held(NamedTuple):
     total: int = 1
 
     def __str__(self) -> str:
-        members = "members, of how many HubSpot does not tell," if self.size is None else f"of {self.size:,} members"
-        shared = self.partitions < self.total
-        part = f" by this member, which has {self.partitions:,} of {self.total:,} partitions" if shared else ""
+        told = self.size is not None
+        contacts = f"of the list's {self.size:,} contacts" if told else "contacts"
+        part = f" ({self.partitions:,} of {self.total:,} partitions)" if self.partitions < self.total else ""
         before = f", after {self.recent:,} within guard.within" if self.recent else ""
-        return f"{self.removes:,} {members} would be removed{part}{before}"
+        unknown = "" if told else ", and HubSpot does not tell how many the list has"
+        return f"{self.removes:,} {contacts} would be removed{part}{before}{unknown}"
 
 
 class Removals:
@@ -227,7 +228,7 @@ class Guard:
 
     @property
     def _times(self) -> float:
-        """How many times as much as this member all members do together; 1 where that is not known."""
+        """How many times as much as this process all of them do together; 1 where that is not known."""
         ours = len(self._offsets)
         return max(1.0, self._offsets.total / ours) if ours else 1.0
 

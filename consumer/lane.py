@@ -105,7 +105,7 @@ class Lane:
         if self.hold is None:
             self.series.needs_attention(HELD, on=True)
             self._log.warning("held: it would empty the list", **self._held._asdict(), release=self._release)
-        message = f"{self._held}. If that is right, type on this member: {self._release}"
+        message = f"{self._held}. If that is right, type on this machine: {self._release}"
         self.hold = Attention(HELD, message, None, at if self.hold is None else self.hold.since)
 
     def result(self, answer: Answer, settled: Settled) -> Result:

@@ -197,14 +197,14 @@ def test_an_unknown_size_holds() -> None:
     bench = Bench(size=None)
     bench.leave(11)
     assert bench.look_and_weigh() is HOLD
-    assert str(bench.guard.held) == "11 members, of how many HubSpot does not tell, would be removed"
+    assert str(bench.guard.held) == "11 contacts would be removed, and HubSpot does not tell how many the list has"
 
 
 def test_what_is_held_is_told_in_numbers() -> None:
     """A person reads how many of how many, and what went before."""
-    assert str(Held(8_000, 0, 10_000)) == "8,000 of 10,000 members would be removed"
+    assert str(Held(8_000, 0, 10_000)) == "8,000 of the list's 10,000 contacts would be removed"
     assert str(Held(8_000, 1_000, 9_000)) == (
-        "8,000 of 9,000 members would be removed, after 1,000 within guard.within"
+        "8,000 of the list's 9,000 contacts would be removed, after 1,000 within guard.within"
     )
 
 
@@ -326,7 +326,7 @@ def test_a_member_reckons_with_the_others() -> None:
     bench.leave(1)
     assert bench.weigh(0.0) is HOLD, "104 more of the 1,000 that were there"
     assert str(bench.guard.held) == (
-        "26 of 600 members would be removed by this member, which has 1 of 4 partitions, after 400 within guard.within"
+        "26 of the list's 600 contacts would be removed (1 of 4 partitions), after 400 within guard.within"
     )
     bench.offsets.total = 1
     assert bench.weigh(AGAIN) is GO, "what it would remove now, it alone would"

@@ -130,7 +130,7 @@ def test_attention_without_a_correlation_id_asks_for_none() -> None:
 
 def test_a_list_that_is_held_says_how_to_release_it() -> None:
     """What the guard holds stands beside whatever else is wrong with the list, and the list counts once."""
-    hold = Attention("HELD", "60 of 100 members would be removed. Type: release vip", None, NOW - 60)
+    hold = Attention("HELD", "60 of the list's 100 contacts would be removed. Type: release vip", None, NOW - 60)
     quiet = replace(VIP, connector="quiet", waiting=9_999)
     outline = show(replace(WELL, lists=(quiet, replace(VIP, attention=GONE, hold=hold))))
     row = next(row for row in outline.rows if "vip" in row)

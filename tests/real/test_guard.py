@@ -28,7 +28,7 @@ def test_a_mass_exit_waits_for_the_command(here: World) -> None:
     first = here.start(guard=GUARD)
     until(lambda: held(first), first.process)
     until(lambda: here.members(CHURN) == {7}, first.process)
-    until(lambda: "90 of 100 members would be removed" in first.get("/").text, first.process)
+    until(lambda: "100 contacts would be removed" in first.get("/").text, first.process)
     first.process.signal(signal.SIGTERM)
     assert first.process.wait(20) == 0
     assert here.committed() == 0

@@ -75,7 +75,8 @@ def test_a_mass_exit_is_held_until_a_person_releases_it() -> None:
         member.run_for(600)
         assert w.changes() == []
         assert held(member) == (
-            "60 of 100 members would be removed. If that is right, type on this member: hubspot-list-sync release c0"
+            "60 of the list's 100 contacts would be removed. If that is right, type on this machine: "
+            "hubspot-list-sync release c0"
         )
         assert sum(w.committed(number) or 0 for number in range(4)) == 0
         assert release(member) == 60
@@ -97,7 +98,7 @@ def test_what_follows_a_release_is_weighed_by_itself() -> None:
         assert gone(w) == 70
         leave(w, range(71, 86))
         until_held(member)
-        assert "15 of 30 members would be removed, after 10 within" in (held(member) or "")
+        assert "15 of the list's 30 contacts would be removed, after 10 within" in (held(member) or "")
         assert gone(w) == 70
 
 
@@ -115,7 +116,7 @@ def test_a_release_holds_for_retries() -> None:
         w.portal.heal(handle)
         member.run_until(lambda: gone(w) == 60)
         until_held(member)
-        assert (gone(w), "30 of 40 members would be removed" in (held(member) or "")) == (60, True)
+        assert (gone(w), "30 of the list's 40 contacts would be removed" in (held(member) or "")) == (60, True)
 
 
 def test_what_comes_with_a_release_is_no_reason_to_hold_it_again() -> None:
@@ -156,7 +157,7 @@ def test_a_mass_exit_in_many_windows_is_held_midway() -> None:
         until_held(member)
         removed = gone(w)
         assert 45 < removed <= 50
-        assert f"{100 - removed} of {100 - removed} members would be removed, after {removed} within" in (
+        assert f"{100 - removed} of the list's {100 - removed} contacts would be removed, after {removed} within" in (
             held(member) or ""
         )
         assert release(member) == 100 - removed
@@ -269,15 +270,15 @@ def test_a_revoke_does_not_wait_for_what_is_held() -> None:
         assert w.clock.monotonic() - began < 1
         member.run_for(20)
         told = held(member) or ""
-        assert "of 100 members would be removed by this member, which has 3 of 4 partitions" in told
-        assert "60 of 100" not in told
+        assert "of the list's 100 contacts would be removed (3 of 4 partitions)" in told
+        assert "60 of the list's 100" not in told
         member.source.revoke(1, 2, 3)
         member.run_for(2)
         assert held(member) is None
         assert w.changes() == []
         second = w.member()
         until_held(second)
-        assert "60 of 100" in (held(second) or "")
+        assert "60 of the list's 100" in (held(second) or "")
 
 
 def test_a_full_memory_lets_go_of_what_is_held() -> None:
@@ -362,7 +363,9 @@ def test_a_list_whose_size_is_not_told_is_held() -> None:
         member.run_until(w.all_committed)
         leave(w, range(11, 13))
         until_held(member)
-        assert "members, of how many HubSpot does not tell, would be removed" in (held(member) or "")
+        assert "2 contacts would be removed, after 10 within guard.within, and HubSpot does not tell how many" in (
+            held(member) or ""
+        )
         assert release(member) == 2
         member.run_until(w.all_committed)
         assert gone(w) == 12
