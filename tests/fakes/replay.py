@@ -18,6 +18,7 @@ from consumer.ports import Outside
 from consumer.replay import Replay
 from consumer.settings import Settings
 from consumer.targets import Key, Plan, Selection, Span, Word
+from tests.fakes.clock import ScriptedClock
 from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import TOPIC, MemoryLog
 from tests.fakes.registry import MemoryRegistry
@@ -44,7 +45,10 @@ def choose(world: World, *, everything: bool = False, complete_from: float = 0.0
 
 
 class Sending:
-    """The process of a command that sends anew: assembled on a world, and turned by hand."""
+    """The process of a command that sends anew: assembled on a world, and turned by hand.
+
+    `clock` is the one that its polls take their time from, the world's unless it is given.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Sending:
         assembled: Callable[[Settings, Outside, MemoryRegistry], Replay],
         starts: Mapping[TopicPartition, int],
         max_contacts: int | None = None,
+        clock: ScriptedClock | None = None,
     ) -> None:
         self.world = world
         settings = for_replay(world.settings, connectors, max_contacts)
@@ -64,7 +69,7 @@ class Sending:
         registry = MemoryRegistry()  # of its own, for each process gets the answers to its questions
         registry.schemas = world.registry.schemas
         self.replay = assembled(settings, outside, registry)
-        self.log = MemoryLog(world.broker, world.clock, starts, self.replay.loop)
+        self.log = MemoryLog(world.broker, clock or world.clock, starts, self.replay.loop)
 
     @property
     def ended(self) -> bool:
@@ -98,6 +103,12 @@ class Replaying(Sending):
 class Rebuilding(Sending):
     """`rebuild`: of one connector, from the beginning of the log on."""
 
-    def __init__(self, world: World, connector: str = "c0", surplus: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        world: World,
+        connector: str = "c0",
+        surplus: Collection[int] = (),
+        clock: ScriptedClock | None = None,
+    ) -> None:
         starts = {key: world.broker.begin.get(key, 0) for key in world.broker.log}
-        super().__init__(world, {connector}, partial(assemble_rebuild, surplus=surplus), starts)
+        super().__init__(world, {connector}, partial(assemble_rebuild, surplus=surplus), starts, clock=clock)

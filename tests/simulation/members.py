@@ -44,7 +44,7 @@ class Crashed(BaseException):
     """A member ended without a word. No error: the process is gone, and nobody in it may catch that."""
 
 
-class _Standing(ScriptedClock):
+class Standing(ScriptedClock):
     """The clock as polls see it: they take no time, for the simulation lets it pass."""
 
     def advance(self, seconds: float) -> None:
@@ -274,7 +274,7 @@ class WatchedSource(MemorySource):
     """Knows since when each partition is the member's, and may crash around a commit."""
 
     def __init__(self, actor: Actor, listener: Listener) -> None:
-        super().__init__(actor.simulation.world.broker, _Standing(), listener)
+        super().__init__(actor.simulation.world.broker, Standing(), listener)
         self._actor = actor
 
     def poll(self, timeout: float) -> Sequence[Message]:

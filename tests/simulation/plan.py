@@ -162,6 +162,15 @@ class RefuseCommits:
 
 
 @dataclass(frozen=True)
+class Rebuild:
+    """Start a rebuild of a list. After `seconds` (None: never) it is told to stop or, if `kill`, ends at once."""
+
+    number: int
+    seconds: float | None = None
+    kill: bool = False
+
+
+@dataclass(frozen=True)
 class Dawdle:
     """Let the workers take so long before they get to a request."""
 
@@ -201,6 +210,7 @@ Step = (
     | RefuseCommits
     | Dawdle
     | Release
+    | Rebuild
     | Jump
 )
 
@@ -250,9 +260,11 @@ def make_plan(seed: int) -> Plan:
     makers = [make for make, _ in (*_USUAL, *likes)]
     weights = [weight for _, weight in (*_USUAL, *likes)]
     made = [chance.choices(makers, weights)[0](chance, setup) for _ in range(chance.randint(15, 60))]
-    if chance.random() < 0.5:
+    if chance.random() < 0.6:
         where = chance.randrange(len(made))
-        story = chance.choice((_change_of_mind, _change_of_mind, _change_of_mind, _found_late))
+        story = chance.choice((_change_of_mind, _change_of_mind, _found_late, _found_late, _rebuilt_meanwhile))
+        if setup.max_removed_share is not None and chance.random() < 0.5:
+            story = _exodus
         made[where:where] = story(chance, setup)
     steps = (
         replace(step, contact=contacts[(step.contact - 1) % len(contacts)])
@@ -292,6 +304,30 @@ def _found_late(chance: Random, setup: Setup) -> list[Step]:
         Tell(source, 5, enters=False),
         Pass(chance.choice((3.0, 6.0))),
     ]
+
+
+def _rebuilt_meanwhile(chance: Random, setup: Setup) -> list[Step]:
+    """Let a contact change its mind while a rebuild's request, with what it wanted before, is on the wire."""
+    number, contact, enters = chance.randrange(len(setup.sources)), chance.randint(1, 5), chance.random() < 0.5
+    source = setup.sources[number]
+    return [
+        Tell(source, contact, enters),
+        Pass(6.0),
+        Hit(Fault(chance.choice(("slow", "late")), seconds=chance.choice((4.0, 8.0)), method="PUT", times=1)),
+        Rebuild(number),
+        Pass(chance.choice((0.3, 0.6, 2.0))),
+        Tell(source, contact, not enters),
+        Pass(chance.choice((3.0, 10.0))),
+    ]
+
+
+def _exodus(chance: Random, setup: Setup) -> list[Step]:
+    """Let all who are in leave, in flushes of which none looks like much."""
+    source = chance.choice(setup.sources)
+    leaving: list[Step] = []
+    for contact in range(1, 5):
+        leaving += [Tell(source, contact, enters=False), Pass(chance.choice((3.0, 6.0)))]
+    return [*(Tell(source, contact, enters=True) for contact in range(1, 5)), Pass(70.0), *leaving]
 
 
 def _tell(chance: Random, setup: Setup) -> Step:
@@ -353,6 +389,11 @@ def _freeze(chance: Random, _setup: Setup) -> Step:
     return Freeze(chance.randrange(4), seconds, chance.choice((0.0, 0.5, 3.0)))
 
 
+def _rebuild(chance: Random, setup: Setup) -> Step:
+    seconds = chance.choice((None, None, 0.3, 3.0, 30.0))
+    return Rebuild(chance.randrange(len(setup.sources)), seconds, chance.random() < 0.5)
+
+
 def _withhold(chance: Random, _setup: Setup) -> Step:
     return Withhold(chance.choice(ANSWERS), chance.random() < 0.6)
 
@@ -377,6 +418,7 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (_move, 2),
     (_withhold, 2),
     (_refuse_commits, 1),
+    (_rebuild, 1),
     (lambda chance, setup: Release(chance.randrange(4), chance.randrange(len(setup.sources))), 1),
     (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 2),
     (lambda chance, _setup: Jump(chance.choice((-3600.0, -5.0, 5.0, 86_400.0))), 0.3),

@@ -38,6 +38,7 @@ from tests.simulation.plan import (
     Odd,
     Pass,
     Plan,
+    Rebuild,
     RefuseCommits,
     Release,
     Setup,
@@ -46,6 +47,7 @@ from tests.simulation.plan import (
     Tell,
     Withhold,
 )
+from tests.simulation.rebuilds import Rebuild as Rebuilding
 from tests.simulation.truth import Broken, Key, Told, Truth
 
 SHORTEST, LONGEST = 0.05, 5.0  # seconds of a piece of time
@@ -113,6 +115,10 @@ class Simulation:
         self._latency = 0.0
         self._tries: list[Tries] = []  # that have not had their effect yet
         self._orphans: set[tuple[int, int]] = set()  # requests, by their numbers, and contacts
+        self._rebuilds: list[Rebuilding] = []  # that are running
+        self._spoilt: set[int] = set()  # lists of which a rebuild ended too soon
+        self._given_up: set[Key] = set()  # by rebuilds
+        self._rebuilt = False  # there was a rebuild
 
     @property
     def _now(self) -> float:
@@ -130,6 +136,8 @@ class Simulation:
         finally:
             for actor in self._actors:
                 actor.workers.close()
+            for rebuild in self._rebuilds:
+                rebuild.workers.close()
 
     def tick(self) -> int:
         """Give the next number: what has the lower one was before."""
@@ -174,6 +182,7 @@ class Simulation:
         now = self._now
         times = [limit, self._until, *(at for at, _ in self._sessions)]
         times += [each.workers.next_due if each.awake_at <= now else each.awake_at for each in self._actors]
+        times += [each.workers.next_due for each in self._rebuilds]
         ahead = min((time for time in times if time > now), default=now + LONGEST)
         self.world.clock.advance(min(self._piece, ahead - now))
         now = self._now
@@ -190,7 +199,24 @@ class Simulation:
             if self._waiting and actor.source.rebalancing:
                 continue  # one callback at a time
             busy |= self._turn(actor)
+        for each in list(self._rebuilds):
+            busy |= each.step()
+            self._follow(each)
         self._piece = SHORTEST if busy else min(self._piece * 2, LONGEST)
+
+    def _rebuild(self, step: Rebuild) -> None:
+        self._rebuilt = True
+        self._rebuilds.append(Rebuilding(self.world, step.number, step.seconds, kill=step.kill))
+
+    def _follow(self, rebuild: Rebuilding) -> None:
+        """Take note of what a rebuild has given up, and how it ended."""
+        for letter in rebuild.letters():
+            self._given_up.update((letter.list_id or 0, int(each.record_id)) for each in letter.contacts)
+        if rebuild.over:
+            self._rebuilds.remove(rebuild)
+            rebuild.workers.close()
+            if rebuild.unfinished:
+                self._spoilt.add(rebuild.number)
 
     def _follow_tries(self) -> None:
         """Find the tries that take effect when whoever made them has given the partition up, or is gone.
@@ -329,6 +355,8 @@ class Simulation:
                 self._group.move(TopicPartition(TOPIC, partition), actor.source)
             case RefuseCommits(_, errors) if actor:
                 actor.source.commit_errors += errors
+            case Rebuild() if not self._rebuilds:  # two of them would know nothing of each other
+                self._rebuild(step)
             case Release(_, number) if actor:
                 actor.release(f"c{number}")
         for each in self._actors:
@@ -389,22 +417,39 @@ class Simulation:
 
     def _end_well(self) -> None:
         """Let time pass until all is committed; then every list must be what the log says."""
+        self._come_to_rest()
+        for number in range(len(self._setup.sources)):
+            if number not in self._spoilt:
+                found = self._found(number)
+                excused = self._orphaned() | self._given_up
+                self._compare(number, found, self.truth.members(FIRST_LIST + number, found, excused))
+        if self._rebuilt:
+            for number in range(len(self._setup.sources)):
+                self._rebuild(Rebuild(number))
+            self._come_to_rest()
+            for number in range(len(self._setup.sources)):
+                existing = {contact for contact in range(1, 6) if self.world.account.survivor(contact) is not None}
+                self._compare(number, self._found(number), self.truth.rebuilt(FIRST_LIST + number, existing))
+        self.world.portal.assert_clean()
+        for actor in self._actors:
+            actor.check_sums()
+
+    def _come_to_rest(self) -> None:
         deadline = self._now + ALL_IN
-        while not (self.world.all_committed() and self.world.portal.next_due() is None):
+        while self._rebuilds or not (self.world.all_committed() and self.world.portal.next_due() is None):
             if not self._actors:
                 self._join()
             if self._now > deadline:
                 raise Broken("all is committed in the end", f"{self.world.broker.committed} after {ALL_IN} s")
             self._release_all()
             self._pass(float("inf"))
-        for number in range(len(self._setup.sources)):
-            found = frozenset(each - SURVIVOR if each in SURVIVORS else each for each in self.world.members(number))
-            wanted = self.truth.members(FIRST_LIST + number, found, self._orphaned())
-            if found != wanted:
-                raise Broken("each list is what the log says", f"list {number}: {set(found)}, wanted {set(wanted)}")
-        self.world.portal.assert_clean()
-        for actor in self._actors:
-            actor.check_sums()
+
+    def _found(self, number: int) -> frozenset[int]:
+        return frozenset(each - SURVIVOR if each in SURVIVORS else each for each in self.world.members(number))
+
+    def _compare(self, number: int, found: frozenset[int], wanted: frozenset[int]) -> None:
+        if found != wanted:
+            raise Broken("each list is what the log says", f"list {number}: {set(found)}, wanted {set(wanted)}")
 
 
 @cache

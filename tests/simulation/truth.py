@@ -115,6 +115,11 @@ class Truth:
             if not self._has_ended(partition, below, offset):
                 raise Broken("committed <= safe", f"{offset} of partition {partition}, but {below} has no end")
 
+    def rebuilt(self, list_id: int, contacts: AbstractSet[int]) -> frozenset[int]:
+        """Give who is to be on a list right after a rebuild: of the `contacts` that exist, all who are in."""
+        last = {key[1]: history[-1][1] for key, history in self._history.items() if key[0] == list_id}
+        return frozenset(contact for contact in contacts if last.get(contact) is Action.ADD)
+
     def members(self, list_id: int, present: frozenset[int], orphans: AbstractSet[Key]) -> frozenset[int]:
         """Give who is to be on a list.
 
