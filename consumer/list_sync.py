@@ -150,10 +150,10 @@ class ListSync:
         """When the next request may leave; None while one is on the wire or nothing waits."""
         if self._flight is not None:
             return None
-        earliest = max(self.not_before, self.guard.again_at)
+        due_at = self._window.due_at
         if self._batch is not None or not self._looked or len(self._window) >= self._rules.max_contacts:
-            return earliest
-        return None if self._window.due_at is None else max(self._window.due_at, earliest)
+            due_at = self.not_before
+        return None if due_at is None else max(due_at, self.not_before, self.guard.again_at)
 
     def wakes_at(self) -> float | None:
         """When there is something to do: a request to send, or a doubt that ends."""
