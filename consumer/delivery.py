@@ -132,14 +132,13 @@ class Delivery:
             lane.list.hasten(now)
             self._schedule(lane)
 
-    def release(self, connector: str, now: float) -> int | None:
+    def release(self, connector: str) -> int | None:
         """Let go what the guard holds of a connector's list; give how many contacts that are, None if it holds none."""
         lane = self.lanes.get(connector)
         if lane is None or lane.list.held is None:
             return None
         with self._recount(lane):
             contacts = lane.list.release()
-        lane.list.hasten(now)
         self._schedule(lane)
         return contacts
 

@@ -163,10 +163,10 @@ class ListSync:
 
     def changes_ready_at(self) -> float | None:
         """When the changes that wait may leave, once nothing is on the wire; None if none wait."""
-        earliest = max(self.not_before, self.guard.again_at)
+        due_at = self._window.due_at
         if self._batch is not None or not self._looked or len(self._window) >= self._rules.max_contacts:
-            return earliest
-        return None if self._window.due_at is None else max(self._window.due_at, earliest)
+            due_at = self.not_before
+        return None if due_at is None else max(due_at, self.not_before, self.guard.again_at)
 
     def wakes_at(self) -> float | None:
         """When there is something to do: a request to send, or a doubt that ends."""

@@ -212,7 +212,7 @@ class Loop:
     def _obey(self, now: float) -> None:
         while self._releases:
             connector, told = self._releases.popleft()
-            told(self._delivery.release(connector, now))
+            told(self._delivery.release(connector))
         while self._stops:
             why = self._stops.popleft()
             if self.state is State.RUNNING:
