@@ -262,7 +262,7 @@ def make_plan(seed: int) -> Plan:
     made = [chance.choices(makers, weights)[0](chance, setup) for _ in range(chance.randint(15, 60))]
     if chance.random() < 0.6:
         where = chance.randrange(len(made))
-        story = chance.choice((_change_of_mind, _change_of_mind, _found_late, _found_late, _rebuilt_meanwhile))
+        story = chance.choice((_change_of_mind, _change_of_mind, _found_late, _gone_before_it, _rebuilt_meanwhile))
         if setup.max_removed_share is not None and chance.random() < 0.5:
             story = _exodus
         made[where:where] = story(chance, setup)
@@ -303,6 +303,20 @@ def _found_late(chance: Random, setup: Setup) -> list[Step]:
         Pass(chance.choice((3.0, 6.0, 10.0))),
         Tell(source, 5, enters=False),
         Pass(chance.choice((3.0, 6.0))),
+    ]
+
+
+def _gone_before_it(chance: Random, setup: Setup) -> list[Step]:
+    """Let a contact that does not exist leave before its entry does, which waits for the first part of its batch."""
+    source = chance.choice(setup.sources)
+    return [
+        Hit(Fault("slow", seconds=4.0, method="PUT", times=1)),
+        *(Tell(source, contact, enters=True) for contact in range(1, 6)),
+        Pass(chance.choice((1.0, 3.0, 6.0))),
+        Tell(source, 5, enters=False),
+        Pass(chance.choice((3.0, 6.0))),
+        Create(5),
+        Pass(10.0),
     ]
 
 
