@@ -90,10 +90,11 @@ def test_what_is_too_much(removes: int, recent: int, size: int | None, *, exceed
     assert HALF.exceeded(removes, recent, size) is exceeded
 
 
-@given(st.integers(1, 100), st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 10**9))
-def test_the_share_is_exact(share: int, removes: int, recent: int, size: int) -> None:
+@given(st.integers(1, 100), st.integers(-1, 2), st.integers(0, 10**9), st.integers(0, 10**9))
+def test_the_share_is_exact(share: int, more: int, recent: int, size: int) -> None:
     """No rounding decides, however large the list is; and the more was removed before, the sooner it is too much."""
     limit = Limit(share, 0, 1.0)
+    removes = max(0, share * size // 100 + more)
     assert limit.exceeded(removes, 0, size) is (100 * removes > share * size and removes > 0)
     if limit.exceeded(removes, recent, size):
         assert limit.exceeded(removes, recent + 1, max(0, size - 1))
