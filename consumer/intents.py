@@ -6,10 +6,12 @@ last one stays; for a contact whose changes lie in several partitions, the one r
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from consumer.changes import Action, TopicPartition
 from consumer.history import Position
+from consumer.hubspot.answers import LARGEST_RECORD_ID
 
 _PLACE_BITS = 20
 _OFFSET_BITS = 64
@@ -28,6 +30,20 @@ class Intent(NamedTuple):
     action: Action
     position: Position
     occurred_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdRange:
+    """The record ids above one, up to and including another; by default all that there can be."""
+
+    above: int = 0
+    up_to: int = LARGEST_RECORD_ID
+
+    def __contains__(self, contact: int) -> bool:
+        return self.above < contact <= self.up_to
+
+
+EVERYBODY = IdRange()
 
 
 class Intents:
@@ -56,6 +72,11 @@ class Intents:
         """Give a contact's intent, if there is one."""
         packed = self._packed.get(contact)
         return None if packed is None else self._unpacked(packed)
+
+    def action(self, contact: int) -> Action | None:
+        """Give what is asked for a contact, if anything is: cheaper than the whole intent."""
+        packed = self._packed.get(contact)
+        return None if packed is None else Action.ADD if packed & 1 else Action.REMOVE
 
     def note(self, contact: int, action: Action, place: TopicPartition, offset: int, occurred_at: int) -> None:
         """Take a change in the place of what was known of the contact. `offset` is 0 or more."""

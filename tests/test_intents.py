@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from consumer.changes import Action, TopicPartition
 from consumer.history import Position
-from consumer.intents import Intent, Intents
+from consumer.intents import EVERYBODY, IdRange, Intent, Intents
 
 PLACE = TopicPartition("journey.membership", 3)
 MOST_BYTES = 150  # of one contact
@@ -49,6 +49,27 @@ def test_what_is_taken_is_gone() -> None:
     assert intents.get(7) is None
     with pytest.raises(KeyError):
         intents.take()
+
+
+def test_what_is_asked_for_a_contact() -> None:
+    """Whether a contact is to be on the list is told without the rest, and nothing of one that nobody knows."""
+    intents = Intents()
+    intents.note(7, Action.ADD, PLACE, 5, 0)
+    intents.note(8, Action.REMOVE, PLACE, 6, 0)
+    assert [intents.action(contact) for contact in (7, 8, 9)] == [Action.ADD, Action.REMOVE, None]
+
+
+def test_ranges_of_record_ids_that_follow_each_other_share_nobody() -> None:
+    """Each record id is in one of two ranges of which the second begins where the first ends; all are in the widest."""
+    first, second = IdRange(up_to=5), IdRange(above=5)
+    assert [(each in first, each in second) for each in (1, 5, 6, LARGEST)] == [
+        (True, False),
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
+    assert all(each in EVERYBODY for each in (1, LARGEST))
+    assert 0 not in EVERYBODY
 
 
 def test_a_contact_takes_little_memory() -> None:

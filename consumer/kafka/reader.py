@@ -118,6 +118,15 @@ class TopicReader:
         except KafkaException as error:
             raise self._failed(topic, error.args[0]) from error
 
+    def committed(self, topic: str) -> dict[int, int | None]:
+        """Say how far the group under `kafka` has committed each partition; None: nowhere yet. Raises ReadFailed."""
+        try:
+            asked = [KafkaPartition(topic, number) for number in self._partitions(topic)]
+            found = self._consumer.committed(asked, timeout=self._patience)
+            return {each.partition: _offset(each) for each in found}
+        except KafkaException as error:
+            raise self._failed(topic, error.args[0]) from error
+
     def read(
         self,
         topic: str,
@@ -261,9 +270,15 @@ class TopicReader:
 
 def _from(extent: Extent, start: KafkaPartition) -> Extent:
     """Cut off what is older than the answer to a question for a time; no offset means that nothing is as new."""
-    if start.error is not None:
-        raise KafkaException(start.error)
-    return extent._replace(begin=max(extent.begin, start.offset) if start.offset >= 0 else extent.end)
+    offset = _offset(start)
+    return extent._replace(begin=extent.end if offset is None else max(extent.begin, offset))
+
+
+def _offset(answer: KafkaPartition) -> int | None:
+    """Take the offset out of an answer about one partition; None where it says that there is none."""
+    if answer.error is not None:
+        raise KafkaException(answer.error)
+    return answer.offset if answer.offset >= 0 else None
 
 
 def _compiled(text: str, references: tuple[tuple[str, str], ...], reader: Schema) -> WriterSchema | str:
