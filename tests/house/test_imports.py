@@ -32,7 +32,7 @@ class Layer(NamedTuple):
 
 # From the bottom to the top. A module that is not here itself belongs where its package belongs.
 LAYERS = {
-    "words": Layer("changes outcomes errors", "", PLAIN),
+    "words": Layer("changes outcomes reads errors", "", PLAIN),
     "decisions": Layer(
         "accounts doubts history hubspot.answers intents list_sync offsets partitions pursuit rate_limit retry router"
         " targets window",
