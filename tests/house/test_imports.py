@@ -18,7 +18,9 @@ MODULES = modules()
 
 ANY = frozenset(sys.stdlib_module_names)
 # What the standard library has without clock, chance, thread, file, socket or log.
-PLAIN = frozenset({"bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools"})
+PLAIN = frozenset(
+    {"array", "bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools"}
+)
 PLAIN |= {"json", "math", "operator", "re", "types", "typing"}
 
 
@@ -34,8 +36,8 @@ class Layer(NamedTuple):
 LAYERS = {
     "words": Layer("changes outcomes reads errors", "", PLAIN),
     "decisions": Layer(
-        "accounts doubts history hubspot.answers intents list_sync offsets partitions pursuit rate_limit retry router"
-        " targets window",
+        "accounts doubts drift history hubspot.answers intents list_sync offsets partitions pursuit rate_limit retry"
+        " router targets window",
         "words",
         PLAIN,
     ),
