@@ -44,7 +44,7 @@ LAYERS = {
     "edges": Layer(
         "admin avro hubspot kafka log metrics permit ports secret settings status", "words decisions version", ANY
     ),
-    "service": Layer("delivery intake lane loop replay", "words decisions edges version", PLAIN),
+    "service": Layer("audit delivery intake lane loop replay", "words decisions edges version", PLAIN),
     "assembly": Layer("app commands.clients", "words decisions edges service version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
     "commands": Layer("cli __main__ commands", "words decisions edges assembly demo version", ANY),
