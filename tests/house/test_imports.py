@@ -47,7 +47,7 @@ LAYERS = {
     "service": Layer("audit delivery intake lane loop replay", "words decisions edges version", PLAIN),
     "assembly": Layer("app commands.clients", "words decisions edges service version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
-    "commands": Layer("cli __main__ commands", "words decisions edges assembly demo version", ANY),
+    "commands": Layer("cli __main__ commands", "words decisions edges service assembly demo version", ANY),
     "simulator": Layer("simulator", "", ANY),
     "version": Layer("", "", ANY),  # the package itself, which says its version and nothing else
 }
@@ -72,7 +72,7 @@ LIBRARIES = {
 # The modules that may make what holds a connection, a thread or a socket.
 MAKERS = {
     "consumer.admin.AdminServer": "app",
-    "consumer.hubspot.client.HubSpotClient": "app",
+    "consumer.hubspot.client.HubSpotClient": "app commands.clients",
     "consumer.hubspot.lists_client.ListsClient": "commands.clients",
     "consumer.hubspot.oauth.OAuth": "app commands.clients",
     "consumer.hubspot.workers.Workers": "app",
