@@ -19,10 +19,11 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from enum import Enum
+from typing import Any, Protocol
 
 from consumer.changes import TopicPartition
-from consumer.drift import Comparison, Findings
+from consumer.drift import Comparison, Findings, Listed, Report
 from consumer.history import Position
 from consumer.hubspot.answers import record_number, unusable_list
 from consumer.intents import EVERYBODY, Folded, IdRange
@@ -43,30 +44,13 @@ from consumer.retry import Backoff
 MOST_LOOKED_UP = 1_000  # contacts of one comparison that HubSpot is asked for
 RESERVE = 10  # one request in so many is kept for them
 PATIENCE = 900.0  # seconds for which a request that fails for passing reasons is tried again
+FIRST = 300.0  # seconds: a service that has just started has other things to do
 INVALID_RECORD_ID = "INVALID_RECORD_ID"
 
 Record = Mapping[str, Any]
 Steps = Generator[ReadRequest, ReadAnswer, None]
 Progress = Callable[[str, int, int | None], None]
 """Is told of which connector how many members have been read, and of how many, where HubSpot says so."""
-
-
-class Listed(NamedTuple):
-    """A list, and the connector that keeps it."""
-
-    connector: str
-    account: str
-    list_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What came of a whole pass over a list: findings, or the failure that ended it; and what else is to be said."""
-
-    listed: Listed
-    findings: Findings | None
-    failure: Verdict | None = None
-    notes: tuple[str, ...] = ()
 
 
 class Log(Protocol):
@@ -123,16 +107,23 @@ class Turns:
         self._line = deque(lists)
         self._stands: dict[Listed, Stand] = {}
         self._to_go = 0
+        self._paused: Listed | None = None  # in this round
 
     def begin(self) -> None:
         """Begin a round, in which each list has one turn at most."""
-        if self._line and self._line[0] in self._stands:
+        if self._paused is not None and self._line[0] == self._paused:
             self._line.rotate(-1)
+        self._paused = None
         self._to_go = len(self._line)
 
     def next(self) -> Listed | None:
         """Give the list whose turn it is; None when all have had theirs."""
         return self._line[0] if self._to_go else None
+
+    @property
+    def first(self) -> Listed | None:
+        """The list that is first in line, in this round or the next."""
+        return self._line[0] if self._line else None
 
     def stand(self, listed: Listed) -> Stand:
         """Say how far the pass over a list is."""
@@ -141,6 +132,7 @@ class Turns:
     def pause(self, listed: Listed, stand: Stand) -> None:
         """Let the pass over the first list go on from here."""
         self._stands[listed] = stand
+        self._paused = listed
 
     def finish(self, listed: Listed) -> None:
         """End the pass over a list, which goes to the end of the line."""
@@ -350,6 +342,43 @@ class Walk:
         since = self._failing_since = now if self._failing_since is None else self._failing_since
         retries = RETRIES[failure.reason][0] if failure.reason in RETRIES else self._in_a_row
         return self._in_a_row <= retries and now + failure.wait - since < PATIENCE and self._budget.left > 0
+
+
+class Turn(Enum):
+    """What is to be done now by a member that may audit beside the service."""
+
+    NOTHING = "nothing"
+    BEGIN = "begin"  # it audits from now on
+    ROUND = "round"
+    END = "end"  # it audits no more
+
+
+class Schedule:
+    """When a member audits: FIRST seconds after it became the one that does, or `every` if that is less; then `every`.
+
+    `now` is monotonic, in seconds.
+    """
+
+    def __init__(self, every: float) -> None:
+        self._every = every
+        self._due: float | None = None
+
+    def turn(self, now: float, *, owns: bool) -> Turn:
+        """Say what is to be done; `owns` tells whether it is the one that audits."""
+        if self._due is None:
+            if not owns:
+                return Turn.NOTHING
+            self._due = now + min(FIRST, self._every)
+            return Turn.BEGIN
+        if not owns:
+            self._due = None
+            return Turn.END
+        if now < self._due:
+            return Turn.NOTHING
+        self._due += self._every
+        if self._due <= now:  # the round before took long
+            self._due = now + self._every
+        return Turn.ROUND
 
 
 def _failure(found: object) -> Recoverable | Terminal:

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from consumer.changes import Action, TopicPartition
 from consumer.history import Position
 from consumer.intents import IdRange, Intent, Intents
-from consumer.outcomes import DEAD_LETTER_REASONS, Outcome
+from consumer.outcomes import DEAD_LETTER_REASONS, Outcome, Verdict
 from consumer.reads import Contacts
 
 LAG = 300.0  # seconds by which what HubSpot reads may lag behind what it has written
@@ -90,6 +90,24 @@ class Findings:
             {kind: (self.examples.get(kind, ()) + other.examples.get(kind, ()))[:EXAMPLES] for kind in Kind},
             self.complete and other.complete,
         )
+
+
+class Listed(NamedTuple):
+    """A list, and the connector that keeps it."""
+
+    connector: str
+    account: str
+    list_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a whole pass over a list: findings, or the failure that ended it; and what else is to be said."""
+
+    listed: Listed
+    findings: Findings | None
+    failure: Verdict | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Comparison:

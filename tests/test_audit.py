@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.audit import MOST_LOOKED_UP, PATIENCE, Audit, Budget, Listed, Report, Turns, Walk
+from consumer.audit import MOST_LOOKED_UP, PATIENCE, Audit, Budget, Schedule, Turn, Turns, Walk
 from consumer.changes import Action, TopicPartition
-from consumer.drift import LAG, Kind
+from consumer.drift import LAG, Kind, Listed, Report
 from consumer.errors import ConsumerError
 from consumer.intents import EVERYBODY, Folded, IdRange, Intents
 from consumer.outcomes import (
@@ -275,7 +275,7 @@ def test_pieces_add_up_to_the_whole(
     whole = {report.listed: counts(report) for report in rounds(site(), VIP, CHURN)}
     batches = {report.listed: counts(report) for report in rounds(site(), VIP, CHURN, most=most)}
     turns, reports = Turns([VIP, CHURN]), list[Report]()
-    while len({report.listed for report in reports}) < 2:
+    for _ in range(100):
         reports += rounds(site(), requests=3, turns=turns)
     pieces: dict[Listed, dict[Kind, int]] = {}
     for report in reports:
@@ -301,6 +301,15 @@ def test_a_round_that_is_out_of_requests_goes_on_in_the_next() -> None:
     reports = [each for _ in range(3) for each in rounds(site, requests=4, turns=turns)]
     [vip] = [each for each in reports if each.listed == VIP]
     assert (counts(vip), vip.findings and vip.findings.members) == ({}, 20)
+
+
+def test_no_list_starves() -> None:
+    """A list that uses a whole round up each time does not keep a larger one from being read on."""
+    site = Site({10: [*range(1, 7)], 11: [*range(1, 21)]})
+    turns = Turns([VIP, CHURN])
+    reports = [each.listed for _ in range(12) for each in rounds(site, requests=3, turns=turns)]
+    assert reports.count(CHURN) >= 1
+    assert reports.count(VIP) >= 3
 
 
 def test_a_failed_list_begins_anew() -> None:
@@ -428,3 +437,28 @@ def test_an_answer_to_another_question() -> None:
     walk, _ = _walk(Site({10: [1]}))
     with pytest.raises(TypeError, match="another question"):
         walk.answered(ReadAnswer(Contacts({}), NOW), 0.0, 0.0)
+
+
+def test_when_a_member_audits() -> None:
+    """The first round comes five minutes after a member became the one that audits, the others at fixed times."""
+    schedule = Schedule(3_600.0)
+    turns = [(0.0, False), (10.0, True), (309.0, True), (311.0, True), (312.0, True), (3_909.0, True), (3_910.0, True)]
+    assert [schedule.turn(now, owns=owns) for now, owns in turns] == [
+        Turn.NOTHING,
+        Turn.BEGIN,
+        Turn.NOTHING,
+        Turn.ROUND,
+        Turn.NOTHING,
+        Turn.NOTHING,
+        Turn.ROUND,
+    ]
+    assert schedule.turn(20_000.0, owns=True) is Turn.ROUND  # after a long round one comes at once, and only one
+    assert schedule.turn(20_001.0, owns=True) is Turn.NOTHING
+    assert [schedule.turn(20_002.0, owns=False), schedule.turn(20_003.0, owns=False)] == [Turn.END, Turn.NOTHING]
+    assert schedule.turn(20_004.0, owns=True) is Turn.BEGIN
+
+
+def test_a_short_interval_begins_soon() -> None:
+    """Who wants audits more often than every five minutes need not wait for the first one so long."""
+    schedule = Schedule(2.0)
+    assert [schedule.turn(now, owns=True) for now in (0.0, 1.0, 2.0)] == [Turn.BEGIN, Turn.NOTHING, Turn.ROUND]

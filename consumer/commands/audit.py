@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from consumer.audit import Audit, Budget, Listed, Report, Turns, Walk
+from consumer.audit import Audit, Budget, Turns, Walk
 from consumer.commands import clients, tables
 from consumer.commands.common import NAME, ask, config_option, json_option, load_or_exit
 from consumer.commands.results import place
-from consumer.drift import Example, Kind
+from consumer.drift import Example, Kind, Listed, Report
 from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.lists_client import CallFailed
 from consumer.kafka.audited import AuditedLog

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from consumer.audit import Audit, Budget, Listed, Report, Turns, Walk
+from consumer.audit import Audit, Budget, Turns, Walk
 from consumer.changes import TopicPartition
 from consumer.commands.audit import MOST_AT_ONCE, go_through
+from consumer.drift import Listed, Report
 from consumer.hubspot.client import PAGE
 from consumer.intents import Folded, IdRange, Intents
 from consumer.outcomes import Terminal

@@ -42,10 +42,13 @@ LAYERS = {
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro hubspot kafka log metrics permit ports secret settings status", "words decisions version", ANY
+        "admin avro hubspot kafka lending log metrics permit ports secret settings status",
+        "words decisions version",
+        ANY,
     ),
-    "service": Layer("audit delivery intake lane loop replay", "words decisions edges version", PLAIN),
-    "assembly": Layer("app commands.clients", "words decisions edges service version", ANY),
+    "service": Layer("audit delivery intake lane lender loop replay", "words decisions edges version", PLAIN),
+    "threads": Layer("auditor", "words decisions edges service", ANY),
+    "assembly": Layer("app commands.clients", "words decisions edges service threads version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
     "commands": Layer("cli __main__ commands", "words decisions edges service assembly demo version", ANY),
     "simulator": Layer("simulator", "", ANY),
@@ -72,12 +75,13 @@ LIBRARIES = {
 # The modules that may make what holds a connection, a thread or a socket.
 MAKERS = {
     "consumer.admin.AdminServer": "app",
+    "consumer.auditor.Auditor": "app",
     "consumer.hubspot.client.HubSpotClient": "app commands.clients",
     "consumer.hubspot.lists_client.ListsClient": "commands.clients",
     "consumer.hubspot.oauth.OAuth": "app commands.clients",
     "consumer.hubspot.workers.Workers": "app",
     "consumer.kafka.embedded.EmbeddedKafka": "demo",
-    "consumer.kafka.reader.TopicReader": "commands.clients",
+    "consumer.kafka.reader.TopicReader": "app commands.clients",
     "consumer.kafka.registry.SchemaRegistry": "app commands.clients",
     "consumer.kafka.registry.new_client": "app commands.clients demo",
     "consumer.kafka.replay.ReplaySource": "app",

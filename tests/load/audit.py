@@ -17,9 +17,10 @@ from confluent_kafka import Message
 
 from consumer import avro
 from consumer.app import make_router
-from consumer.audit import Audit, Budget, Listed, Report, Turns, Walk
+from consumer.audit import Audit, Budget, Turns, Walk
 from consumer.changes import TopicPartition
 from consumer.commands.audit import MOST_AT_ONCE, go_through
+from consumer.drift import Listed, Report
 from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.secret import Redactor
