@@ -27,6 +27,7 @@ class Account:
         self._bucket = TokenBucket(requests_per_10s)
         self._line: deque[ListSync] = deque()
         self._standing: set[int] = set()
+        self._lent = False
         self._probing = False
         self._backoff = Backoff()
         self._patience = Patience(give_up_after)
@@ -71,6 +72,32 @@ class Account:
         self.in_flight += 1
         return first
 
+    def may_lend(self, now: float, *, refresh: bool) -> bool:
+        """Tell whether a request that is no list's may leave now: one at a time, and only when no list waits for it.
+
+        Where the rate allows a burst it must have room for a list's request besides, so that whoever lines up next need
+        not wait for it.
+        """
+        if self._lent or self._line or self._probing or self.parking or now < self.not_before:
+            return False
+        if refresh and self.in_flight:
+            return False
+        return self._bucket.ready_at(now, min(2, self._bucket.burst) + int(refresh)) <= now
+
+    def lend(self, now: float, *, refresh: bool) -> None:
+        """Let such a request leave: the caller looked at `may_lend` before."""
+        self._bucket.take(now, 1 + int(refresh))
+        self._lent = True
+
+    def returned(self, verdict: Verdict, now: float, chance: float) -> None:
+        """Bring in what became of it. What HubSpot passingly asks of the account as a whole holds for its lists too.
+
+        A refusal concerns the request alone: it may lack a right that lists do not need.
+        """
+        self._lent = False
+        if isinstance(verdict, Recoverable) and verdict.account_wide:
+            self._stop(verdict, now, chance)
+
     def answered(self, verdict: Verdict, now: float, chance: float, newest: int, *, looked: bool = False) -> int:
         """Bring in what became of a request. `newest` is the highest number of any change read.
 
@@ -81,9 +108,8 @@ class Account:
         echo = now < self.not_before  # to a request that left before the account was stopped: tells nothing new
         match verdict:
             case Recoverable(account_wide=True):
-                wait = verdict.wait
-                until = now + wait if wait else self._backoff.failed(now, chance)
-                self._probing |= verdict.probe
+                self._stop(verdict, now, chance)
+                return self._patience.failed(now, newest)
             case Terminal(scope=Scope.ACCOUNT):
                 self._probing = True
                 if self.parking and echo:
@@ -97,6 +123,12 @@ class Account:
                 return 0
         self.not_before = max(self.not_before, until)
         return self._patience.failed(now, newest)
+
+    def _stop(self, verdict: Recoverable, now: float, chance: float) -> None:
+        """Send nothing before HubSpot takes something again."""
+        until = now + verdict.wait if verdict.wait else self._backoff.failed(now, chance)
+        self.not_before = max(self.not_before, until)
+        self._probing |= verdict.probe
 
     def _recovered(self) -> None:
         """HubSpot took the credentials and let the request through."""

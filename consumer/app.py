@@ -6,7 +6,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,18 +17,24 @@ from prometheus_client import CollectorRegistry
 from consumer import __version__, log
 from consumer.accounts import MOST_IN_FLIGHT, Account
 from consumer.admin import AdminServer
+from consumer.auditor import Auditor
 from consumer.changes import Action, TopicPartition
 from consumer.delivery import Delivery
+from consumer.drift import Listed
 from consumer.guard import Limit
 from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.hubspot.workers import Workers
 from consumer.intake import Intake, Registry
+from consumer.kafka.audited import AuditedLog
+from consumer.kafka.reader import TopicReader
 from consumer.kafka.registry import SchemaRegistry, new_client
 from consumer.kafka.replay import ReplaySource
 from consumer.kafka.sink import KafkaSink
 from consumer.kafka.source import KafkaSource
 from consumer.lane import Lane
+from consumer.lender import Lender
+from consumer.lending import Lending
 from consumer.list_sync import ListSync, Rules
 from consumer.loop import Bounds, Loop
 from consumer.metrics import Metrics
@@ -147,7 +153,12 @@ def make_router(settings: Settings) -> Router:
 
 
 def _loop(core: _Core, outside: Outside, intake: Intake) -> Loop:
-    return Loop(outside, core.delivery, intake, core.partitions, core.fence, core.bounds, core.configured)
+    lender = None
+    if outside.lending is not None:
+        delivery = core.delivery
+        series = delivery.account_series
+        lender = Lender(outside.lending, delivery.accounts, series, delivery.lanes, outside.workers, outside.chance)
+    return Loop(outside, core.delivery, intake, core.partitions, core.fence, core.bounds, core.configured, lender)
 
 
 def _core(settings: Settings, outside: Outside) -> _Core:
@@ -236,8 +247,14 @@ def service(
     metrics = make_metrics()
     with ExitStack() as stack:
         client = registry_client or new_client(settings.schema_registry)
-        registry, outside = _outside(settings, redactor, stack, client, metrics)
-        loop = assemble(settings, outside, registry)
+        clients = _clients(settings, redactor)
+        registry, outside = _outside(settings, stack, client, metrics, clients)
+        lending = None if settings.audit.every is None else Lending()
+        loop = assemble(settings, replace(outside, lending=lending), registry)
+        if lending is not None and settings.audit.every is not None:
+            auditor = _auditor(settings, settings.audit.every, lending, clients, loop)
+            stack.callback(auditor.close)
+            auditor.start()
         admin = AdminServer(settings.admin.host, settings.admin.port, metrics.registry, loop.status, loop.release)
         stack.enter_context(admin)
         yield Service(loop, KafkaSource(settings.kafka, settings.topics.changes, loop), admin, metrics)
@@ -255,7 +272,8 @@ def replay(
     `settings` are those of `for_replay`; the log is read from `starts` on.
     """
     with ExitStack() as stack:
-        registry, outside = _outside(settings, redactor, stack, new_client(settings.schema_registry), make_metrics())
+        client, clients = new_client(settings.schema_registry), _clients(settings, redactor)
+        registry, outside = _outside(settings, stack, client, make_metrics(), clients)
         built = assembled(settings, outside, registry)
         log_of_changes = ReplaySource(settings.kafka, starts, built.loop)
         _stop_on_signals(built.stop)
@@ -278,16 +296,43 @@ def _stop_on_signals(stop: Callable[[str], None]) -> None:
 
 
 def _outside(
-    settings: Settings, redactor: Redactor, stack: ExitStack, registry_client: SchemaRegistryClient, metrics: Metrics
+    settings: Settings,
+    stack: ExitStack,
+    registry_client: SchemaRegistryClient,
+    metrics: Metrics,
+    clients: Mapping[str, HubSpotClient],
 ) -> tuple[SchemaRegistry, Outside]:
     """Make what reaches Kafka, the registry and HubSpot; `stack` closes it."""
     registry = SchemaRegistry(registry_client)
     stack.callback(registry.close)
     sink = KafkaSink(settings.kafka, registry, settings.topics.results, settings.topics.dead_letters)
     stack.callback(sink.close)
-    workers = Workers(_clients(settings, redactor), MOST_IN_FLIGHT)
+    workers = Workers(clients, MOST_IN_FLIGHT)
     stack.callback(workers.close)
     return registry, Outside(workers, sink, SystemClock(), metrics, random.random, lambda: str(uuid.uuid4()))
+
+
+def _auditor(
+    settings: Settings, every: float, lending: Lending, clients: Mapping[str, HubSpotClient], loop: Loop
+) -> Auditor:
+    lists = [Listed(name, each.account, each.list_id) for name, each in settings.connectors.items() if each.enabled]
+    first = settings.topics.changes[0]
+
+    def owns() -> bool:
+        status = loop.status()
+        return not status.draining and any((each.topic, each.partition) == (first, 0) for each in status.partitions)
+
+    @contextmanager
+    def open_log(told: Callable[[int, int], None]) -> Iterator[AuditedLog]:
+        topics = settings.topics
+        with (
+            closing(SchemaRegistry(new_client(settings.schema_registry))) as registry,
+            closing(TopicReader({**settings.kafka, "log_level": 2}, registry)) as reader,
+        ):
+            router = make_router(settings)
+            yield AuditedLog(reader, topics.changes, topics.results, topics.dead_letters, router, lambda _topic: told)
+
+    return Auditor(lists, every, settings.audit.at_most_requests, lending, clients, owns, open_log)
 
 
 def _clients(settings: Settings, redactor: Redactor) -> dict[str, HubSpotClient]:
@@ -305,7 +350,7 @@ def _clients(settings: Settings, redactor: Redactor) -> dict[str, HubSpotClient]
                 redactor,
                 time.monotonic,
             ),
-            connections=MOST_IN_FLIGHT,
+            connections=MOST_IN_FLIGHT + 1,  # one for an audit, which keeps no list's request waiting
             ca=settings.hubspot.ca,
         )
         for name, account in settings.accounts.items()

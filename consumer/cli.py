@@ -3,6 +3,7 @@
 import click
 
 from consumer import __version__
+from consumer.commands.audit import audit
 from consumer.commands.check import check
 from consumer.commands.common import NAME, exit_code, start_log
 from consumer.commands.dead_letters import dead_letters
@@ -21,5 +22,5 @@ def main() -> None:
     """Keep HubSpot Contact lists equal to the audiences and journeys of a Data Activation platform."""
 
 
-for command in (run, check, lists, results, dead_letters, rebuild, release, demo):
+for command in (run, check, lists, results, dead_letters, audit, rebuild, release, demo):
     main.add_command(command)

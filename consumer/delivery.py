@@ -33,8 +33,8 @@ class Delivery:
         catching_up: AbstractSet[Assignment],
     ) -> None:
         self.lanes = {lane.list.connector: lane for lane in lanes}
-        self._accounts = {lane.account.name: lane.account for lane in self.lanes.values()}
-        self._account_series = account_series
+        self.accounts = {lane.account.name: lane.account for lane in self.lanes.values()}
+        self.account_series = account_series
         self._outside = outside
         self._workers = outside.workers
         self._fence = fence
@@ -85,7 +85,7 @@ class Delivery:
                 lane.wakes_at = None
                 self._wake(lane, now)
         if self._fence.open_at(now):
-            for account in self._accounts.values():
+            for account in self.accounts.values():
                 self._send_all(account, now)
 
     def receive(self, answers: Iterable[Answer], now: float) -> None:
@@ -119,7 +119,7 @@ class Delivery:
         """When there is something to do for time alone, infinity if never."""
         times = [self._heap[0][0]] if self._heap else []
         if self._fence.open_at(now):
-            for account in self._accounts.values():
+            for account in self.accounts.values():
                 ready = account.ready_at(now, refresh=self._workers.refresh_due(account.name))
                 if ready is not None:
                     times.append(ready)
@@ -223,7 +223,7 @@ class Delivery:
             heapq.heappush(self._heap, (when, next(self._ties), lane))
 
     def _note(self, account: Account, answer: Answer) -> None:
-        series = self._account_series[account.name]
+        series = self.account_series[account.name]
         for outcome in answer.refreshes:
             series.refreshed(outcome)
         if answer.remaining is not None:

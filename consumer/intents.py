@@ -5,7 +5,7 @@ its share of the table included. Who reads a partition in the order of its log n
 last one stays; for a contact whose changes lie in several partitions, the one read last.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -107,3 +107,16 @@ class Intents:
             occurred_at -= 1 << _TIME_BITS
         offset = ((packed >> _OFFSET_SHIFT) & _OFFSET_MASK) - 1
         return Intent(Action.ADD if packed & 1 else Action.REMOVE, Position(topic, partition, offset), occurred_at)
+
+
+class Folded(NamedTuple):
+    """A log, folded: the intents of each connector, and the record ids that they are complete for.
+
+    `complete`: retention has taken nothing of it yet. `unreadable` events told nothing that could be read, whomever
+    they concern.
+    """
+
+    intents: Mapping[str, Intents]
+    ranges: Mapping[str, IdRange]
+    complete: bool = True
+    unreadable: int = 0

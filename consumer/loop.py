@@ -14,6 +14,7 @@ from consumer import __version__, log
 from consumer.changes import Message, TopicPartition
 from consumer.delivery import Delivery
 from consumer.intake import Intake
+from consumer.lender import Lender
 from consumer.partitions import Partition, Partitions
 from consumer.permit import Fence
 from consumer.ports import Outside, Source
@@ -63,6 +64,7 @@ class Loop:
         fence: Fence,
         bounds: Bounds,
         configured: Collection[ListStatus],
+        lender: Lender | None = None,
     ) -> None:
         self._workers = outside.workers
         self._sink = outside.sink
@@ -74,6 +76,7 @@ class Loop:
         self._fence = fence
         self._bounds = bounds
         self._configured = configured
+        self._lender = lender
         self._source: Source | None = None
         self._stops: deque[str] = deque()
         self._releases: deque[tuple[str, Callable[[int | None], None]]] = deque()
@@ -130,6 +133,8 @@ class Loop:
         if self.state is State.RUNNING:
             self._read(source, messages, now)
         self._delivery.turn(now)
+        if self._lender is not None:
+            self._lender.turn(now, lends=self.state is State.RUNNING)
         self._commit(source, now)
         if self.state is State.DRAINING:
             self._finish(source, now)

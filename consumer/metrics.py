@@ -17,7 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from consumer.not_found import ENDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -32,6 +32,7 @@ FLUSH_TRIGGERS: Final = ("age", "size", "drain", "revoke")
 REBALANCE_KINDS: Final = ("assigned", "revoked", "lost")
 REFRESH_OUTCOMES: Final = ("ok", "failed", "refused")
 TRANSITIONS: Final = ("ENTER", "EXIT")
+AUDIT_KINDS: Final = ("missing", "left", "unknown", "given_up", "not_found", "on_their_way", "merged")
 
 _KNOWN_STATUSES: Final = ("200", "timeout", "connection_error")
 _CONNECTOR_SKIPS: Final = ("no_identifier", "disabled")
@@ -199,6 +200,30 @@ TABLE: Final = (
         ("kind",),
         "Rebalances of this member: partitions `assigned`, `revoked`, or `lost` after it was away too long.",
     ),
+    Spec(
+        "audit_contacts",
+        "gauge",
+        (*_LIST, "kind"),
+        "Contacts by which list and log differed at the latest audit; see the README for the kinds that are drift.",
+    ),
+    Spec(
+        "audit_timestamp_seconds",
+        "gauge",
+        _LIST,
+        "Unix time of the list's latest audit; 0 until the first of the member that audits, which alone has a series.",
+    ),
+    Spec(
+        "audit_failures_total",
+        "counter",
+        _LIST,
+        "Audits of the list that did not come to their end; the log says why.",
+    ),
+    Spec(
+        "audit_requests_total",
+        "counter",
+        ("account", "status"),
+        "Requests to HubSpot of audits, by HTTP status, `timeout` or `connection_error`.",
+    ),
 )
 
 
@@ -233,6 +258,7 @@ class ListMetrics:
     __slots__ = (
         "_account",
         "_attention",
+        "_audits",
         "_connector",
         "_families",
         "_flushes",
@@ -276,6 +302,8 @@ class ListMetrics:
             for transition in TRANSITIONS:
                 counters["events_skipped_total"].labels(connector, reason, transition)
         self._tries = {end: counters["not_found_retries_total"].labels(connector, list_id, end) for end in ENDS}
+        counters["audit_failures_total"].labels(connector, list_id)
+        self._audits = False
         self._attention: dict[str, Gauge] = {}
         self._name = ""
         gauges["list_info"].labels(connector, list_id, self._name, account).set(1)
@@ -308,6 +336,30 @@ class ListMetrics:
         if reason in self._attention:
             self._attention[reason].set(on)
 
+    def audits(self, on: bool) -> None:  # noqa: FBT001 - as above
+        """Show what audits find, from 0 on, or show nothing of them any more: another member may audit now."""
+        contacts, timestamp = (self._families.gauges[f"audit_{name}"] for name in ("contacts", "timestamp_seconds"))
+        if on and not self._audits:
+            timestamp.labels(self._connector, self._list_id)
+            for kind in AUDIT_KINDS:
+                contacts.labels(self._connector, self._list_id, kind)
+        elif self._audits and not on:
+            timestamp.remove(self._connector, self._list_id)
+            for kind in AUDIT_KINDS:
+                contacts.remove(self._connector, self._list_id, kind)
+        self._audits = on
+
+    def audited(self, counts: Mapping[str, int], at: float) -> None:
+        """Show how many contacts differ in which way, as of `at` (seconds since 1970)."""
+        for kind in AUDIT_KINDS:
+            number = counts.get(kind, 0)
+            self._families.gauges["audit_contacts"].labels(self._connector, self._list_id, kind).set(number)
+        self._families.gauges["audit_timestamp_seconds"].labels(self._connector, self._list_id).set(at)
+
+    def audit_failed(self) -> None:
+        """Count an audit that did not come to its end."""
+        self._families.counters["audit_failures_total"].labels(self._connector, self._list_id).inc()
+
     def named(self, list_name: str) -> None:
         """Set the list's name in `list_info`; the series of the former name goes."""
         if list_name == self._name:
@@ -322,9 +374,13 @@ class ListMetrics:
 class AccountMetrics:
     """The series of one HubSpot account."""
 
-    __slots__ = ("_refreshes", "rate_limit_remaining")
+    __slots__ = ("_account", "_audit_requests", "_refreshes", "rate_limit_remaining")
 
     def __init__(self, families: _Families, account: str, requests_per_10s: int) -> None:
+        self._account = account
+        self._audit_requests = families.counters["audit_requests_total"]
+        for status in _KNOWN_STATUSES:
+            self._audit_requests.labels(account, status)
         self.rate_limit_remaining = families.gauges["rate_limit_remaining"].labels(account)
         self.rate_limit_remaining.set(requests_per_10s)
         self._refreshes = {
@@ -334,6 +390,10 @@ class AccountMetrics:
     def refreshed(self, outcome: Literal["ok", "failed", "refused"]) -> None:
         """Count a token refresh that ended so."""
         self._refreshes[outcome].inc()
+
+    def audit_request(self, status: str) -> None:
+        """Count a request of an audit that ended with this HTTP status, `timeout` or `connection_error`."""
+        self._audit_requests.labels(self._account, status).inc()
 
 
 class Metrics:

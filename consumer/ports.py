@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.changes import Message, TopicPartition
+from consumer.lending import Lending
 from consumer.metrics import Metrics
 from consumer.outcomes import Answer, DeadLetter, Request, Result
 from consumer.permit import Permit
@@ -106,7 +107,10 @@ class Workers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """All that the loop reaches the outside through, but for its source. `chance` gives numbers in [0, 1)."""
+    """All that the loop reaches the outside through, but for its source. `chance` gives numbers in [0, 1).
+
+    `lending` is there where something is audited beside the loop.
+    """
 
     workers: Workers
     sink: Sink
@@ -114,3 +118,4 @@ class Outside:
     metrics: Metrics
     chance: Callable[[], float]
     new_id: Callable[[], str]
+    lending: Lending | None = None

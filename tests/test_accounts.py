@@ -217,3 +217,64 @@ def test_a_look_alone_does_not_end_parking() -> None:
     assert _next(account, 30.0) == 2
     account.answered(OK, 30.0, 0.0, newest=0)
     assert not account.parking
+
+
+def test_what_is_lent_waits_for_the_lists() -> None:
+    """Nothing is lent while a list stands in line, while something is lent already, or before the rate has room."""
+    account = _account(1)
+    assert not account.may_lend(0.0, refresh=False)
+    assert _next(account, 0.0) == 0
+    assert account.may_lend(1.0, refresh=False)
+    assert not account.may_lend(1.0, refresh=True)  # whose answer may be about the token
+    account.lend(1.0, refresh=False)
+    assert not account.may_lend(100.0, refresh=False)
+    account.returned(OK, 100.0, 0.0)
+    assert account.may_lend(100.0, refresh=False)
+
+
+def test_what_is_lent_takes_of_the_rate() -> None:
+    """What is lent counts like a list's request; where there is a burst, one of it is kept for a list."""
+    account, other = _account(0, requests_per_10s=90), _account(1)
+    for _ in range(2):
+        assert account.may_lend(0.0, refresh=False)
+        account.lend(0.0, refresh=False)
+        account.returned(OK, 0.0, 0.0)
+    assert not account.may_lend(0.0, refresh=False)
+    account.queue(other.lists[0])
+    assert _next(account, 0.0) == 0
+    assert _account(0, requests_per_10s=5).may_lend(0.0, refresh=False)
+
+
+@pytest.mark.parametrize(("verdict", "until"), [(LIMITED, 10.0), (DAILY, 900.0)])
+def test_a_limit_that_what_is_lent_meets(verdict: Recoverable, until: float) -> None:
+    """A 429 stops the lists too, as long as HubSpot says; after a daily limit a list probes, and nothing is lent."""
+    account = _account(1)
+    assert _next(account, 0.0) == 0
+    account.lend(0.0, refresh=False)
+    account.returned(verdict, 0.0, 0.0)
+    account.answered(OK, 0.0, 0.0, newest=0)
+    account.queue(account.lists[0])
+    assert account.ready_at(1.0, refresh=False) == until
+    assert _next(account, until) == 0
+    assert account.may_lend(until, refresh=False) == (verdict is LIMITED)
+    account.answered(OK, until + 1, 0.0, newest=0)
+    assert account.may_lend(until + 1, refresh=False)
+
+
+def test_a_refusal_of_what_is_lent_concerns_nobody_else() -> None:
+    """Whatever HubSpot refuses of an audit for good, lists go on as before."""
+    account = _account(1)
+    assert _next(account, 0.0) == 0
+    account.lend(0.0, refresh=False)
+    account.returned(REFUSED, 0.0, 0.0)
+    account.queue(account.lists[0])
+    assert account.ready_at(0.5, refresh=False) == 0.5
+    assert not account.parking
+
+
+def test_nothing_is_lent_by_a_parked_account() -> None:
+    """An account that was refused is probed by its lists alone."""
+    account = _account(1)
+    assert _next(account, 0.0) == 0
+    account.answered(REFUSED, 0.0, 0.0, newest=0)
+    assert not account.may_lend(1_000.0, refresh=False)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.hubspot import answers
-from consumer.outcomes import Applied, ListFacts, Recoverable, Request, Scope, Terminal, Verdict
+from consumer.outcomes import UNREADABLE, Applied, ListFacts, Recoverable, Request, Scope, Terminal, Verdict
+from consumer.reads import Contacts, Page
 
 REQUEST = Request("id", "vip", "acme", 4711, adds=(1, 2, 3), removes=(4, 5))
 IDS = st.integers(1, 8)
@@ -363,3 +364,79 @@ def test_no_answer_is_late_only_if_the_request_left(reason: str, *, sent: bool, 
     verdict = answers.no_answer(reason, sent=sent, message="no answer")
     assert (verdict.reason, verdict.late, verdict.halve, verdict.wait) == (reason, late, halve, 0.0)
     assert verdict.details.message == "no answer"
+
+
+def _page(body: object, above: int = 0) -> Page | Verdict:
+    return answers.page_answer(4711, above, 200, {}, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "page"),
+    [
+        ({"results": [{"recordId": "7"}, {"recordId": 8}], "total": 9}, Page((7, 8), None, 9)),
+        ({"results": [{"recordId": "7"}], "paging": {"next": {"after": "x7"}}}, Page((7,), "x7")),
+        ({"results": [{"recordId": "7"}], "paging": {"next": {"after": 7}}}, Page((7,), "7")),
+        ({"results": [{"recordId": "7"}], "paging": {"next": None}, "total": "many"}, Page((7,))),
+        ({"results": [{"recordId": "7"}], "paging": {"next": {"after": ""}}}, Page((7,))),
+        ({"results": []}, Page(())),
+    ],
+)
+def test_a_page_of_members(body: object, page: Page) -> None:
+    """A page gives its members and where the next begins, whether ids are text or numbers and whatever is left out."""
+    assert _page(body) == page
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"results": [{"recordId": "8"}, {"recordId": "7"}]},
+        {"results": [{"recordId": "8"}, {"recordId": "8"}]},
+        {"results": [{"recordId": "5"}, {"recordId": "8"}]},
+        {"results": [], "paging": {"next": {"after": "9"}}},
+    ],
+)
+def test_pages_that_cannot_be_trusted(body: object) -> None:
+    """Members out of order, twice, from a page before, or a next page after none: an error that names the list."""
+    verdict = _page(body, above=5)
+    assert isinstance(verdict, Terminal)
+    assert verdict.reason == answers.OUT_OF_ORDER
+    assert "list 4711" in (verdict.details.message or "")
+
+
+@pytest.mark.parametrize("body", [[], {}, {"results": None}, {"results": [7]}, {"results": [{"recordId": "x"}]}, "no"])
+def test_a_page_that_cannot_be_read(body: object) -> None:
+    """What is no page of members is asked for again, and is never taken for an empty list."""
+    verdict = _page(body)
+    assert isinstance(verdict, Recoverable)
+    assert verdict.reason == UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("properties", "merged"),
+    [
+        ({"hs_merged_object_ids": "7;8"}, {7, 8}),
+        ({"hs_merged_object_ids": "7;;x"}, {7}),
+        ({"hs_merged_object_ids": None}, set()),
+        ({}, set()),
+        (None, set()),
+    ],
+)
+def test_what_was_merged_into_a_contact(properties: object, merged: set[int]) -> None:
+    """A contact tells the ids of those that were merged into it; who is not in the answer does not exist."""
+    body = json.dumps({"results": [{"id": "9", "properties": properties}]}).encode()
+    assert answers.contacts_answer(207, {}, body) == Contacts({9: frozenset(merged)})
+
+
+@pytest.mark.parametrize("body", [[], {}, {"results": 1}, {"results": [{"id": "x"}]}, {"results": [None]}])
+def test_contacts_that_cannot_be_read(body: object) -> None:
+    """An answer that makes no sense is asked for again, and nobody is taken for gone."""
+    verdict = answers.contacts_answer(200, {}, json.dumps(body).encode())
+    assert isinstance(verdict, Recoverable)
+    assert verdict.reason == UNREADABLE
+
+
+def test_a_refused_read_means_what_every_refusal_means() -> None:
+    """Statuses of reads are told apart as those of changes are."""
+    for verdict in (answers.page_answer(1, 0, 404, {}, b""), answers.contacts_answer(404, {}, b"")):
+        assert isinstance(verdict, Terminal)
+        assert verdict.reason == "LIST_NOT_FOUND"

@@ -4,6 +4,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from consumer.drift import Kind
 from consumer.metrics import PREFIX, TABLE, Metrics
 from consumer.not_found import ENDS
 
@@ -36,6 +37,10 @@ PUBLISHED = {
     ("consumer_lag", "gauge", ("topic", "partition")),
     ("consumer_paused", "gauge", ()),
     ("rebalances_total", "counter", ("kind",)),
+    ("audit_contacts", "gauge", ("connector", "list_id", "kind")),
+    ("audit_timestamp_seconds", "gauge", ("connector", "list_id")),
+    ("audit_failures_total", "counter", ("connector", "list_id")),
+    ("audit_requests_total", "counter", ("account", "status")),
 }
 
 
@@ -77,6 +82,7 @@ def use_everything(metrics: Metrics) -> None:
     vip = metrics.for_list("vip", 4711, "acme")
     vip.retry("503")
     vip.needs_attention("FORBIDDEN", on=True)
+    vip.audits(on=True)
     metrics.for_account("acme", 100)
     metrics.for_topic("journey.membership")
     metrics.consumer_lag("journey.membership", 0).set(5)
@@ -299,3 +305,32 @@ def test_the_build_is_named(metrics: Metrics) -> None:
     """Which versions are running can be read from the metrics."""
     metrics.build_info("0.1.0", "3.11.9", "2.16.0")
     assert series(metrics, "build_info") == {("0.1.0", "3.11.9", "2.16.0"): 1}
+
+
+def test_what_audits_find(metrics: Metrics) -> None:
+    """Who audits shows every kind, at 0 and as of no time before the first audit; who does not shows nothing."""
+    vip = metrics.for_list("vip", 4711, "acme")
+    assert series(metrics, "audit_contacts") == series(metrics, "audit_timestamp_seconds") == {}
+    vip.audits(on=True)
+    assert series(metrics, "audit_contacts") == {("vip", "4711", kind): 0 for kind in Kind}
+    assert series(metrics, "audit_timestamp_seconds") == {("vip", "4711"): 0}
+    vip.audited({"missing": 3}, 1_780_000_000.0)
+    vip.audits(on=True)
+    assert series(metrics, "audit_contacts")["vip", "4711", "missing"] == 3
+    assert series(metrics, "audit_timestamp_seconds") == {("vip", "4711"): 1_780_000_000.0}
+    vip.audited({"left": 1}, 1_780_000_001.0)
+    assert series(metrics, "audit_contacts")["vip", "4711", "missing"] == 0
+    for _ in range(2):
+        vip.audits(on=False)
+        assert series(metrics, "audit_contacts") == series(metrics, "audit_timestamp_seconds") == {}
+
+
+def test_requests_and_failures_of_audits(metrics: Metrics) -> None:
+    """What audits send, and what fails, is counted apart from the service's own, from 0 on."""
+    vip, acme = metrics.for_list("vip", 4711, "acme"), metrics.for_account("acme", 100)
+    assert series(metrics, "audit_failures_total") == {("vip", "4711"): 0}
+    assert series(metrics, "audit_requests_total")["acme", "200"] == 0
+    vip.audit_failed()
+    acme.audit_request("429")
+    assert series(metrics, "audit_failures_total") == {("vip", "4711"): 1}
+    assert series(metrics, "audit_requests_total")["acme", "429"] == 1

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from consumer.errors import ConsumerError
+from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.lists_client import ListsClient
 from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.kafka.reader import TopicReader
@@ -24,13 +25,18 @@ class PropertiesRefused(ConsumerError):  # noqa: N818 - the name says what is th
 @contextmanager
 def lists_client(settings: Settings, account: str, redactor: Redactor) -> Iterator[ListsClient]:
     """Give a client of one account's lists."""
-    base_url = settings.hubspot.base_url
-    its = settings.accounts[account]
-    auth = OAuth(
-        account, base_url + TOKEN_PATH, its.client_id, its.client_secret, its.refresh_token, redactor, time.monotonic
-    )
+    auth = _oauth(settings, account, redactor)
     timeout = min(settings.hubspot.timeout, LONGEST_TIMEOUT)
-    with closing(ListsClient(base_url, timeout, auth, ca=settings.hubspot.ca)) as client:
+    with closing(ListsClient(settings.hubspot.base_url, timeout, auth, ca=settings.hubspot.ca)) as client:
+        yield client
+
+
+@contextmanager
+def hubspot_client(settings: Settings, account: str, redactor: Redactor) -> Iterator[HubSpotClient]:
+    """Give a client that reads one account as the service does: one attempt per call."""
+    auth = _oauth(settings, account, redactor)
+    base_url, timeout, ca = settings.hubspot.base_url, settings.hubspot.timeout, settings.hubspot.ca
+    with closing(HubSpotClient(base_url, timeout, auth, connections=1, ca=ca)) as client:
         yield client
 
 
@@ -59,3 +65,9 @@ def registry_client(settings: Settings) -> Iterator[SchemaRegistryClient]:
 def kafka_properties(settings: Settings) -> Mapping[str, str | int | float | bool]:
     """Give the properties of Kafka's clients, without their lines on connections: a command says itself what failed."""
     return {"log_level": 2, **settings.kafka}
+
+
+def _oauth(settings: Settings, account: str, redactor: Redactor) -> OAuth:
+    its = settings.accounts[account]
+    token_url = settings.hubspot.base_url + TOKEN_PATH
+    return OAuth(account, token_url, its.client_id, its.client_secret, its.refresh_token, redactor, time.monotonic)

@@ -7,7 +7,8 @@ statuses are recoverable is the mission's table (408, 429, 503) and HubSpot's gu
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from consumer.outcomes import (
@@ -22,11 +23,15 @@ from consumer.outcomes import (
     Terminal,
     Verdict,
 )
+from consumer.reads import Contacts, Page
 
 INTERVAL = 10.0  # seconds of HubSpot's rolling limit, where a 429 names no interval
 DAILY_PROBE = 900.0  # a daily limit names no end: one request every 15 minutes looks whether it is over
 LONGEST_WAIT = 86_400.0  # a migration (477) may ask for up to about a day; nothing asks for more
 LONGEST_TEXT = 1_000
+MERGED = "hs_merged_object_ids"  # the property that holds the record ids merged into a contact, between semicolons
+OUT_OF_ORDER = "OUT_OF_ORDER"
+"""Reason why a list cannot be read: its pages contradict each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,48 @@ def list_answer(status: int, headers: Mapping[str, str], body: bytes) -> ListFac
     return ListFacts(_text(described.get("name")) or "", unusable, _size(described))
 
 
+def page_answer(
+    list_id: int, above: int, status: int, headers: Mapping[str, str], body: bytes
+) -> Page | Recoverable | Terminal:
+    """Say what the answer to a request for members above a record id means."""
+    if not _is_success(status):
+        return refusal(status, headers, body)
+    answer = _json(body)
+    results = answer.get("results") if isinstance(answer, dict) else None
+    if not isinstance(answer, dict) or not isinstance(results, list):
+        return Recoverable(_details(status, headers, {}), UNREADABLE)
+    members = [record_number(each.get("recordId")) if isinstance(each, dict) else None for each in results]
+    known = tuple(each for each in members if each is not None)
+    if len(known) < len(members):
+        return Recoverable(_details(status, headers, {}), UNREADABLE)
+    cursor = _cursor(answer)
+    if any(first >= second for first, second in pairwise((above, *known))) or (cursor is not None and not known):
+        told = (
+            f"the members of list {list_id} do not come in the order of their record ids (after {above}), "
+            "so they cannot be compared"
+        )
+        return Terminal(replace(_details(status, headers, {}), message=told), OUT_OF_ORDER, Scope.LIST)
+    total = answer.get("total")
+    return Page(known, cursor, total if isinstance(total, int) else None)
+
+
+def contacts_answer(status: int, headers: Mapping[str, str], body: bytes) -> Contacts | Recoverable | Terminal:
+    """Say what the answer to a request for contacts means: which exist, and which were merged into them."""
+    if not _is_success(status):
+        return refusal(status, headers, body)
+    answer = _json(body)
+    results = answer.get("results") if isinstance(answer, dict) else None
+    merged: dict[int, frozenset[int]] = {}
+    for each in results if isinstance(results, list) else ():
+        contact = record_number(each.get("id")) if isinstance(each, dict) else None
+        if contact is None:
+            return Recoverable(_details(status, headers, {}), UNREADABLE)
+        merged[contact] = _merged_into(each.get("properties"))
+    if not isinstance(results, list):
+        return Recoverable(_details(status, headers, {}), UNREADABLE)
+    return Contacts(merged)
+
+
 def unusable_list(facts: ListFacts) -> Terminal:
     """Say what a list that cannot be kept aligned means for a request."""
     told = {
@@ -160,6 +207,20 @@ def remaining(headers: Mapping[str, str]) -> int | None:
     """How many requests HubSpot says are left in its present interval."""
     value = headers.get("x-hubspot-ratelimit-remaining", "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else None  # noqa: PLR2004 - sane sizes
+
+
+def _cursor(answer: Mapping[str, Any]) -> str | None:
+    """Read where the next page begins, wherever something is missing: nowhere."""
+    paging = answer.get("paging")
+    following = paging.get("next") if isinstance(paging, dict) else None
+    cursor = following.get("after") if isinstance(following, dict) else None
+    return str(cursor) if isinstance(cursor, str | int) and cursor != "" else None
+
+
+def _merged_into(properties: object) -> frozenset[int]:
+    said = properties.get(MERGED) if isinstance(properties, dict) else None
+    numbers = map(record_number, said.split(";")) if isinstance(said, str) else ()
+    return frozenset(each for each in numbers if each is not None)
 
 
 def _rate_limited(details: Details, headers: Mapping[str, str], said: Mapping[str, Any]) -> Recoverable:

@@ -1,4 +1,4 @@
-"""HubSpot's list calls for one account: one attempt per call, no retry, no Kafka, no metrics.
+"""HubSpot's calls for one account: one attempt per call, no retry, no Kafka, no metrics.
 
 httpx's errors are told apart here and nowhere else: did the request leave, and was there no answer in time or none at
 all?
@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import httpx
 
@@ -17,8 +18,11 @@ from consumer.hubspot.oauth import CALL, Call, OAuth, RefreshError, WithdrawnErr
 from consumer.hubspot.transport import BoundedTransport
 from consumer.outcomes import Answer, Applied, Details, ListFacts, NotSent, Recoverable, Refresh, Request, Verdict
 from consumer.permit import Permit
+from consumer.reads import ContactsRequest, Found, PageRequest, ReadAnswer, ReadRequest
 
 LISTS = "/crm/lists/2026-03"
+CONTACTS = "/crm/objects/2026-03/contacts"
+PAGE = 250  # members that HubSpot gives at once, at most
 
 NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 
@@ -74,6 +78,13 @@ class HubSpotClient:
             refreshes=tuple(attempt.refreshes),
         )
 
+    def read(self, request: ReadRequest, *, may_refresh: bool = True) -> ReadAnswer:
+        """Read a page of members, a list or some contacts. `may_refresh`: it may take a token refresh as well."""
+        attempt = _Attempt(may_refresh)
+        sent_at = self._wall()
+        found = self._read(request, attempt)
+        return ReadAnswer(found, sent_at, tuple(attempt.statuses), attempt.remaining, tuple(attempt.refreshes))
+
     def close(self) -> None:
         """Close the connections; requests on the wire fail."""
         self._client.close()
@@ -90,6 +101,16 @@ class HubSpotClient:
         if request.adds or request.removes:
             verdict = self._change(request, permit, attempt)
         return verdict
+
+    def _read(self, request: ReadRequest, attempt: _Attempt) -> Found:
+        method, path, body = _call(request)
+        response = self._send(method, path, body, None, attempt)
+        if not isinstance(response, httpx.Response):
+            return response
+        seen = (response.status_code, response.headers, response.content)
+        if isinstance(request, PageRequest):
+            return answers.page_answer(request.list_id, request.above, *seen)
+        return answers.contacts_answer(*seen) if isinstance(request, ContactsRequest) else answers.list_answer(*seen)
 
     def _look(self, request: Request, attempt: _Attempt) -> ListFacts | Verdict:
         response = self._send("GET", f"{LISTS}/{request.list_id}", None, None, attempt)
@@ -133,3 +154,15 @@ class HubSpotClient:
         left = answers.remaining(response.headers)
         attempt.remaining = attempt.remaining if left is None else left
         return response
+
+
+def _call(request: ReadRequest) -> tuple[str, str, bytes | None]:
+    """Give method, path and body of a request that only reads."""
+    if isinstance(request, ContactsRequest):
+        wanted = {"inputs": [{"id": str(each)} for each in request.contacts], "properties": [answers.MERGED]}
+        return "POST", f"{CONTACTS}/batch/read", json.dumps(wanted).encode()
+    path = f"{LISTS}/{request.list_id}"
+    if isinstance(request, PageRequest):
+        after = "" if request.cursor is None else f"&after={quote(request.cursor, safe='')}"
+        path = f"{path}/memberships?limit={PAGE}{after}"
+    return "GET", path, None

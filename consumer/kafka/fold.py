@@ -6,31 +6,38 @@ cut to its lower half, again and again: what is given is complete for the ranges
 once more for the rest.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from consumer.avro import MembershipEvent
 from consumer.changes import TopicPartition
-from consumer.intents import IdRange, Intents
-from consumer.kafka.reader import CHANGES, Extent, Progress, TopicReader
+from consumer.intents import Folded, IdRange, Intents
+from consumer.kafka.reader import CHANGES, Entry, Extent, Form, Progress
 from consumer.router import ACTIONS, Delivered, Router
 
 LEAST = 2  # contacts that may be held at once, or nothing could be cut
 
 
-class Folded(NamedTuple):
-    """The intents of each connector, and the record ids that they are complete for.
+T = TypeVar("T")
 
-    `unreadable` events told nothing that could be read, whomever they concern.
-    """
 
-    intents: Mapping[str, Intents]
-    ranges: Mapping[str, IdRange]
-    unreadable: int
+class Reader(Protocol):
+    """What is needed of a TopicReader."""
+
+    def read(
+        self, topic: str, form: Form[T], *, extents: Sequence[Extent] | None = None, progress: Progress | None = None
+    ) -> Iterator[Entry[T]]:
+        """Yield what `extents` of a topic hold, or all of it."""
+
+    def extents(self, topic: str) -> list[Extent]:
+        """Say what there is of each partition."""
+
+    def committed(self, topic: str) -> dict[int, int | None]:
+        """Say how far the group has committed each partition."""
 
 
 def fold_log(
-    reader: TopicReader,
+    reader: Reader,
     extents: Mapping[str, Sequence[Extent]],
     router: Router,
     wanted: Mapping[str, IdRange],
@@ -61,7 +68,8 @@ def fold_log(
                 if event is not None and isinstance(where, Delivered):
                     held.take(where, event, TopicPartition(topic, message.partition() or 0), message.offset() or 0)
         done += sum(each.end - each.begin for each in several)
-    return Folded(held.intents, held.ranges, unreadable)
+    complete = all(each.begin == 0 for several in extents.values() for each in several)
+    return Folded(held.intents, held.ranges, complete, unreadable)
 
 
 class _Held:

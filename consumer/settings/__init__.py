@@ -13,6 +13,7 @@ from consumer.settings import document, references, rules, words
 from consumer.settings.model import (
     Account,
     Admin,
+    Audit,
     Connector,
     Guard,
     HubSpot,
@@ -30,6 +31,7 @@ __all__ = [
     "Account",
     "Address",
     "Admin",
+    "Audit",
     "Connector",
     "Guard",
     "HubSpot",

@@ -122,6 +122,13 @@ class Admin(_Section):
         return self.address.port
 
 
+class Audit(_Section):
+    """How often the service holds its lists against the log (seconds; None: never), and with how many requests then."""
+
+    every: Timespan | None = None
+    at_most_requests: Count = 500
+
+
 class Shutdown(_Section):
     """How many seconds a stop, or the revocation of partitions, may take."""
 
@@ -148,6 +155,7 @@ class Settings(_Section):
     not_found: NotFound = NotFound()
     admin: Admin = Admin()
     shutdown: Shutdown = Shutdown()
+    audit: Audit = Audit()
 
     @field_validator("kafka", mode="before")
     @classmethod

@@ -159,6 +159,10 @@ class Account:
         exists = self.contacts(end) if callable(self.contacts) else end in self.contacts
         return end if exists else None
 
+    def merged_into(self, record_id: int) -> list[int]:
+        """Record ids of all contacts that were merged into this one, one after the other or at once."""
+        return [old for old in self.merged if self._end_of_merges(old) == record_id]
+
     def _end_of_merges(self, record_id: int) -> int:
         while record_id in self.merged:
             record_id = self.merged[record_id]

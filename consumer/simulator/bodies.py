@@ -1,4 +1,4 @@
-"""What requests to the lists API carry, checked as strictly as HubSpot does."""
+"""What requests to the lists and contacts APIs carry, checked as strictly as HubSpot does."""
 
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
@@ -12,6 +12,7 @@ from consumer.simulator.messages import RefusedError, Request, invalid
 
 MAX_PAGE = 250
 MAX_SEARCH = 500
+MAX_READ = 100
 _LARGEST_ID = 2**63 - 1
 
 
@@ -53,6 +54,19 @@ class SearchBody(Body):
     offset: int = Field(default=0, ge=0)
     processing_types: list[ProcessingType] | None = None
     object_type_id: str = CONTACTS
+
+
+class ContactInput(Body):
+    """One contact that is asked for."""
+
+    id: RecordId
+
+
+class ContactsBody(Body):
+    """POST …/contacts/batch/read."""
+
+    inputs: list[ContactInput] = Field(min_length=1, max_length=MAX_READ)
+    properties: list[str] = []
 
 
 class PageQuery(BaseModel):

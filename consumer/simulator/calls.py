@@ -66,4 +66,4 @@ class Endpoint:
     serve: Callable[[Account, Call], Answer]
     scopes: tuple[str, ...] = ()
     changes: bool = False
-    family: Literal["lists", "search", "token", "oauth"] = "lists"
+    family: Literal["lists", "search", "contacts", "token", "oauth"] = "lists"

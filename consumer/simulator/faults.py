@@ -14,7 +14,8 @@ from consumer.simulator.oauth import BAD_REFRESH_TOKEN, missing_scopes
 class Kind:
     """What a fault does. No answer and no cut: the request is served, and something is wrong with how.
 
-    `seconds` says what a fault's seconds mean. `on_token` faults hit the token endpoint, the others the lists API.
+    `seconds` says what a fault's seconds mean. `on_token` faults hit the token endpoint, the others the APIs of lists
+    and contacts.
     """
 
     answer: Answer | None = None
@@ -108,7 +109,7 @@ class Fault:
     def hits(self, call: Call) -> bool:
         """Whether `call` is in its scope; `times` and `share` are left to the schedule."""
         if call.endpoint is None or call.endpoint.family not in (
-            ("token",) if self.kind.on_token else ("lists", "search")
+            ("token",) if self.kind.on_token else ("lists", "search", "contacts")
         ):
             return False
         account = call.account.name if call.account else None

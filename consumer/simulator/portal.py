@@ -22,7 +22,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import unquote
 
-from consumer.simulator import lists
+from consumer.simulator import contacts, lists
 from consumer.simulator.accounts import Account
 from consumer.simulator.bodies import read_change
 from consumer.simulator.calls import Call, Change, Endpoint, Quirks
@@ -65,7 +65,8 @@ class Portal:
         self._faults = Schedule(seed)
         self._oauth = OAuth(self.accounts)
         self._endpoints = [
-            (re.compile(endpoint.path), endpoint) for endpoint in (*lists.ENDPOINTS, *self._oauth.endpoints)
+            (re.compile(endpoint.path), endpoint)
+            for endpoint in (*lists.ENDPOINTS, *contacts.ENDPOINTS, *self._oauth.endpoints)
         ]
         self._number = 0
         self._due: list[tuple[float, int, Call]] = []
@@ -219,7 +220,7 @@ class Portal:
 
 def _violation(call: Call) -> str | None:
     if call.endpoint is None:
-        return "the connector has no business here, only at lists and OAuth"
+        return "the connector has no business here, only at lists, OAuth and contacts that it reads"
     if isinstance(call.change, Change) and (both := set(call.change.adds) & set(call.change.removes)):
         return f"to be added and removed at once: {', '.join(map(str, sorted(both)))}"
     return None

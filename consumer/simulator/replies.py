@@ -31,7 +31,7 @@ def reply_to(call: Call, answer: Answer, fault: Fault | None, seed: int) -> Repl
 
 def _rate_headers(call: Call, answer: Answer) -> list[tuple[str, str]]:
     # Not at search and OAuth, and not on a 429.
-    if call.account is None or call.endpoint is None or call.endpoint.family != "lists":
+    if call.account is None or call.endpoint is None or call.endpoint.family not in ("lists", "contacts"):
         return []
     quota = call.account.rolling
     if quota.limit is None or answer.status == HTTPStatus.TOO_MANY_REQUESTS:

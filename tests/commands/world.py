@@ -1,13 +1,14 @@
 """What the commands ask, all of it on loopback: a simulated HubSpot, an embedded Kafka, a registry; and the file."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from consumer import avro
 from consumer.cli import main
@@ -19,7 +20,7 @@ from tests.commands.registry import StubRegistry, served
 CHANGES = "journey.membership"
 RESULTS = "hubspot.membership.results"
 DEAD_LETTERS = "hubspot.membership.dead-letters"
-SCHEMAS = {RESULTS: avro.RESULT_SCHEMA, DEAD_LETTERS: avro.DEAD_LETTER_SCHEMA}
+SCHEMAS = {CHANGES: avro.CHANGE_SCHEMA, RESULTS: avro.RESULT_SCHEMA, DEAD_LETTERS: avro.DEAD_LETTER_SCHEMA}
 SECRETS = {"client_secret": "the-client-secret", "refresh_token": "the-refresh-token"}
 
 
@@ -39,6 +40,7 @@ class World:
         self.server = server
         self.registry = registry
         self._file = folder / "config.yaml"
+        self._bootstrap = kafka.bootstrap
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0, "log_level": 2})
         accounts: Mapping[str, Account] = server.portal.accounts
         for key, value in SECRETS.items():
@@ -76,7 +78,7 @@ class World:
             self._producer.list_topics(topic, timeout=20)
 
     def write(self, topic: str, record: Mapping[str, Any], partition: int = 0) -> None:
-        """Append a result or a dead letter."""
+        """Append a change, a result or a dead letter."""
         schema = SCHEMAS[topic]
         known = [each for each, text in self.registry.schemas.items() if text == schema.text]
         schema_id = known[0] if known else self.registry.add(f"{topic}-value", schema.text)
@@ -86,6 +88,18 @@ class World:
         """Append any bytes."""
         self._producer.produce(topic, value, partition=partition)
         assert self._producer.flush(20) == 0
+
+    def commit(self, topic: str, *offsets: int) -> None:
+        """Let the service's group have committed so far, from partition 0 on."""
+        properties = {"bootstrap.servers": self._bootstrap, "group.id": "service", "log_level": 2}
+        with closing(Consumer(properties)) as consumer:
+            places = [TopicPartition(topic, partition, offset) for partition, offset in enumerate(offsets)]
+            consumer.commit(offsets=places, asynchronous=False)
+
+    @staticmethod
+    def now_ms() -> int:
+        """Give the time as records have it."""
+        return round(time.time() * 1000)
 
     def at_hubspot(self, look: Callable[[Portal], Any]) -> Any:  # noqa: ANN401 - whatever it gives
         """Look at HubSpot, or change it, between two requests."""

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from consumer import avro
 from consumer.app import assemble
 from consumer.changes import TopicPartition
+from consumer.lending import Lending
 from consumer.metrics import PREFIX, Metrics
 from consumer.outcomes import DEAD_LETTER_REASONS, DeadLetter, Outcome
 from consumer.ports import Listener, Outside
@@ -44,6 +45,7 @@ class Member:
         registry: MemoryRegistry | None = None,
         source: Callable[[Listener], MemorySource] | None = None,
         seed: int = 1,
+        lending: Lending | None = None,
     ) -> None:
         self.world = world
         self.sink = sink or world.sink
@@ -51,7 +53,7 @@ class Member:
         self.metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
         ids = (str(uuid.UUID(int=(seed << 32) + number)) for number in count(1))
         chance = random.Random(seed).random  # noqa: S311 - jitter that repeats itself, not a secret
-        outside = Outside(self.workers, self.sink, world.clock, self.metrics, chance, lambda: next(ids))
+        outside = Outside(self.workers, self.sink, world.clock, self.metrics, chance, lambda: next(ids), lending)
         self.loop = assemble(world.settings, outside, registry or world.registry)
         make = source or (lambda listener: MemorySource(world.broker, world.clock, listener))
         self.source = make(self.loop)
@@ -116,9 +118,9 @@ class World:
         self.account = next(iter(self.accounts.values()))
         self.portal = portal(self.accounts.values())
 
-    def member(self, *partitions: int) -> Member:
+    def member(self, *partitions: int, lending: Lending | None = None) -> Member:
         """Start a process; without numbers it gets every partition."""
-        member = Member(self)
+        member = Member(self, lending=lending)
         member.source.assign(*(partitions or range(self.broker.partitions)))
         return member
 

@@ -18,7 +18,9 @@ MODULES = modules()
 
 ANY = frozenset(sys.stdlib_module_names)
 # What the standard library has without clock, chance, thread, file, socket or log.
-PLAIN = frozenset({"bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools"})
+PLAIN = frozenset(
+    {"array", "bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools"}
+)
 PLAIN |= {"json", "math", "operator", "re", "types", "typing"}
 
 
@@ -32,20 +34,23 @@ class Layer(NamedTuple):
 
 # From the bottom to the top. A module that is not here itself belongs where its package belongs.
 LAYERS = {
-    "words": Layer("changes outcomes errors", "", PLAIN),
+    "words": Layer("changes outcomes reads errors", "", PLAIN),
     "decisions": Layer(
-        "accounts doubts flight guard history hubspot.answers intents list_sync not_found offsets partitions pursuit"
-        " rate_limit retry router targets window",
+        "accounts doubts drift flight guard history hubspot.answers intents list_sync not_found offsets partitions"
+        " pursuit rate_limit retry router targets window",
         "words",
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro hubspot kafka log metrics permit ports secret settings status", "words decisions version", ANY
+        "admin avro hubspot kafka lending log metrics permit ports secret settings status",
+        "words decisions version",
+        ANY,
     ),
-    "service": Layer("delivery intake lane loop replay", "words decisions edges version", PLAIN),
-    "assembly": Layer("app commands.clients", "words decisions edges service version", ANY),
+    "service": Layer("audit delivery intake lane lender loop replay", "words decisions edges version", PLAIN),
+    "threads": Layer("auditor", "words decisions edges service", ANY),
+    "assembly": Layer("app commands.clients", "words decisions edges service threads version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
-    "commands": Layer("cli __main__ commands", "words decisions edges assembly demo version", ANY),
+    "commands": Layer("cli __main__ commands", "words decisions edges service assembly demo version", ANY),
     "simulator": Layer("simulator", "", ANY),
     "version": Layer("", "", ANY),  # the package itself, which says its version and nothing else
 }
@@ -70,12 +75,13 @@ LIBRARIES = {
 # The modules that may make what holds a connection, a thread or a socket.
 MAKERS = {
     "consumer.admin.AdminServer": "app",
-    "consumer.hubspot.client.HubSpotClient": "app",
+    "consumer.auditor.Auditor": "app",
+    "consumer.hubspot.client.HubSpotClient": "app commands.clients",
     "consumer.hubspot.lists_client.ListsClient": "commands.clients",
     "consumer.hubspot.oauth.OAuth": "app commands.clients",
     "consumer.hubspot.workers.Workers": "app",
     "consumer.kafka.embedded.EmbeddedKafka": "demo",
-    "consumer.kafka.reader.TopicReader": "commands.clients",
+    "consumer.kafka.reader.TopicReader": "app commands.clients",
     "consumer.kafka.registry.SchemaRegistry": "app commands.clients",
     "consumer.kafka.registry.new_client": "app commands.clients demo",
     "consumer.kafka.replay.ReplaySource": "app",

@@ -10,8 +10,8 @@ from confluent_kafka.schema_registry import Schema
 from consumer import avro
 from consumer.changes import Action
 from consumer.history import Position
-from consumer.intents import EVERYBODY, IdRange
-from consumer.kafka.fold import Folded, fold_log
+from consumer.intents import EVERYBODY, Folded, IdRange
+from consumer.kafka.fold import fold_log
 from consumer.kafka.reader import TopicReader
 from consumer.kafka.registry import SchemaRegistry, new_client
 from consumer.router import Route, Router
@@ -34,6 +34,7 @@ class World:
     """A cluster with two topics, and a reader of both."""
 
     def __init__(self, cluster: MockCluster, schema_id: int, reader: TopicReader) -> None:
+        self.cluster = cluster
         self.reader = reader
         self._schema_id = schema_id
         self._producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0})
@@ -127,6 +128,17 @@ def test_a_log_that_is_too_large_is_folded_in_parts(world: World) -> None:
         parts += 1
     assert found == {"vip": [*range(1, 31)], "churn": [*range(11, 31)]}
     assert parts > 1
+
+
+def test_what_retention_has_taken(world: World) -> None:
+    """Whether the log still begins at its beginning is told, for nobody knows who was in what is gone."""
+    world.tell("ENTER", 7)
+    world.tell("ENTER", 8)
+    assert world.fold(vip=EVERYBODY).complete
+    world.cluster.delete_records(TOPIC, 0, 1)
+    folded = world.fold(vip=EVERYBODY)
+    assert not folded.complete
+    assert list(folded.intents["vip"]) == [8]
 
 
 def test_too_little_room(world: World) -> None:
