@@ -96,14 +96,14 @@ def assemble_replay(settings: Settings, outside: Outside, registry: Registry, pl
     return _replay(settings, outside, registry, pursuits, plan.takes)
 
 
-def assemble_rebuild(settings: Settings, outside: Outside, registry: Registry, surplus: Iterable[int] = ()) -> Replay:
+def assemble_rebuild(settings: Settings, outside: Outside, registry: Registry, unknown: Iterable[int] = ()) -> Replay:
     """Build a rebuild of every connector of `settings`, those of `for_replay`, on whatever outside there is.
 
-    `surplus`: contacts to be taken off the list of the only connector unless the log, read to its end, tells of them.
+    `unknown`: members to be taken off the list of the only connector unless the log, read to its end, tells of them.
     """
     pursuits = {name: Pursuit(everyone=True) for name in settings.connectors}
     for pursuit in pursuits.values():
-        for contact in surplus:
+        for contact in unknown:
             pursuit.told(contact, Action.REMOVE, NOWHERE, -1, 0)
     return _replay(settings, outside, registry, pursuits, lambda _key, _offset: True)
 

@@ -23,7 +23,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from consumer.changes import TopicPartition
-from consumer.drift import Comparison, Findings, Listed, Report
+from consumer.drift import Comparison, Findings, Kind, Listed, Report
 from consumer.history import Position
 from consumer.hubspot.answers import record_number, unusable_list
 from consumer.intents import EVERYBODY, Folded, IdRange
@@ -154,8 +154,22 @@ class _Read:
     cursor: str | None  # None: read to the end
 
 
+class UnknownMembers:
+    """Takes the record ids of all members that the log knows nothing of, and that stand for none who was merged.
+
+    `unsure` is why some of them were not looked up: then one may stand in the place of a contact that is to be there.
+    """
+
+    def __init__(self) -> None:
+        self.contacts = array("q")
+        self.unsure = ""
+
+
 class Audit:
-    """A round over all lists whose turn it is. At `most` so many contacts are held at once, on either side."""
+    """A round over all lists whose turn it is. At `most` so many contacts are held at once, on either side.
+
+    With `unknown` all members that are unknown to the log are looked up, and nobody else.
+    """
 
     def __init__(
         self,
@@ -165,7 +179,9 @@ class Audit:
         most: int,
         told: Callable[[Report], None],
         progress: Progress = lambda _connector, _read, _total: None,
+        unknown: UnknownMembers | None = None,
     ) -> None:
+        self._unknown = unknown
         self._turns = turns
         self._log = log
         self._budget = budget
@@ -249,6 +265,9 @@ class Audit:
                 comparison = comparisons.get(read.listed.connector)
                 if comparison is not None:
                     notes = yield from self._look_up(read.listed, comparison)
+                    if self._unknown is not None:
+                        self._unknown.contacts.extend(comparison.contacts(Kind.UNKNOWN))
+                        self._unknown.unsure = self._unknown.unsure or "; ".join(notes)
                     stand = stands[read.listed.connector]
                     notes = tuple(dict.fromkeys((*stand.notes, *_unreadable(folded), *notes)))
                     stands[read.listed.connector] = Stand(
@@ -286,7 +305,10 @@ class Audit:
 
     def _look_up(self, listed: Listed, comparison: Comparison) -> Generator[ReadRequest, ReadAnswer, tuple[str, ...]]:
         """Ask HubSpot for some of those who differ; say what is not known if it does not tell."""
-        asked = comparison.to_look_up(int(min(MOST_LOOKED_UP, self._budget.left * MOST_CONTACTS)))
+        if self._unknown is not None:
+            asked = list(comparison.contacts(Kind.UNKNOWN))
+        else:
+            asked = comparison.to_look_up(int(min(MOST_LOOKED_UP, self._budget.left * MOST_CONTACTS)))
         for start in range(0, len(asked), MOST_CONTACTS):
             if self._budget.left <= 0:
                 return ("not all contacts that differ were looked up: no request was left",)

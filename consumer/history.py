@@ -157,8 +157,9 @@ def _failure(record: Record) -> dict[str, Any]:
     return {**_target(record), "category": record["category"], "message": record["message"]}
 
 
-def _position(part: Record) -> Position:
-    return Position(part["topic"], part["partition"], part["offset"])
+def _position(part: Record) -> Position | None:
+    """Give where an event lies; None where no event asked for what was done: see `rebuild --exact`."""
+    return Position(part["topic"], part["partition"], part["offset"]) if part["partition"] >= 0 else None
 
 
 def _same_contact(asked: str, found: str | None) -> bool:

@@ -24,6 +24,7 @@ INVALID_RECORD_ID = "INVALID_RECORD_ID"
 
 NO_CONNECTOR = "its connector is not in the configuration, is not enabled, or keeps another list by now"
 NO_TOPIC = "its topic is not under topics.changes"
+NO_EVENT = "no event asked for it: `rebuild --exact` finds out anew who is to be taken off"
 NOT_THERE = "its topic ends before it: was it made anew?"
 TAKEN = "retention has taken it from the changes topic, and its dead letter does not hold it"
 UNSURE = "retention has taken it from the changes topic, and from the results what may have come after it"
@@ -169,6 +170,8 @@ class Selection:
                 self.impossible[NO_CONNECTOR] += 1
             elif number is None or letter["reason"] == INVALID_RECORD_ID:
                 self._read_anew(contact, letter["connector"], Anew(letter["recorded_at"]))
+            elif contact["partition"] < 0:
+                self.impossible[NO_EVENT] += 1
             elif contact["topic"] not in self.topics:
                 self.impossible[NO_TOPIC] += 1
             else:

@@ -70,6 +70,7 @@ def test_a_contact_is_a_target_from_its_newest_dead_letter_on() -> None:
         (letter(contact(), connector="gone"), targets.NO_CONNECTOR),
         (letter(contact(), list_id=99), targets.NO_CONNECTOR),
         (letter(contact(topic="another")), targets.NO_TOPIC),
+        (letter(contact(topic="", partition=-1, offset=-1)), targets.NO_EVENT),
         (letter(contact(partition=3)), targets.NOT_THERE),
         (letter(contact(offset=100)), targets.NOT_THERE),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from consumer.audit import Audit, Budget, Turns, Walk
+from consumer.audit import Audit, Budget, Turns, UnknownMembers, Walk
 from consumer.commands import clients, tables
 from consumer.commands.common import NAME, ask, config_option, json_option, load_or_exit
 from consumer.commands.results import place
@@ -67,7 +67,7 @@ def audit(config: Path, connectors: tuple[str, ...], *, as_json: bool) -> None:
     lists = _chosen(settings, connectors)
 
     def work(redactor: Redactor) -> int:
-        reports = _audit(settings, redactor, lists)
+        reports = compare(settings, redactor, lists)
         if as_json:
             tables.print_json(_for_programs(reports))
         elif reports:
@@ -94,7 +94,10 @@ def _chosen(settings: Settings, names: Sequence[str]) -> list[Listed]:
     ]
 
 
-def _audit(settings: Settings, redactor: Redactor, lists: Sequence[Listed]) -> list[Report]:
+def compare(
+    settings: Settings, redactor: Redactor, lists: Sequence[Listed], unknown: UnknownMembers | None = None
+) -> list[Report]:
+    """Audit lists, in the order in which they are given, and show the progress. Raises ReadFailed."""
     from consumer import app  # noqa: PLC0415 - it loads slowly
 
     enabled = {
@@ -119,7 +122,7 @@ def _audit(settings: Settings, redactor: Redactor, lists: Sequence[Listed]) -> l
         topics = settings.topics
         log = AuditedLog(reader, topics.changes, topics.results, topics.dead_letters, router, begin)
         budget = Budget()
-        steps = Audit(Turns(lists), log, budget, MOST_AT_ONCE, reports.append, told).steps()
+        steps = Audit(Turns(lists), log, budget, MOST_AT_ONCE, reports.append, told, unknown).steps()
         limits = {name: settings.accounts[name].requests_per_10s for name in asked}
         go_through(Walk(steps, budget), asked, limits)
     return sorted(reports, key=lambda each: lists.index(each.listed))
@@ -166,7 +169,7 @@ def _show(reports: Sequence[Report]) -> None:
         if kind in kinds:
             tables.say(f"{kind.value.replace('_', ' ')}: {TOLD[kind]}; {_remedy(kind, complete=not unjudged)}")
     for each in reports:
-        for said in (*each.notes, *_problem(each)):
+        for said in (*each.notes, *problem(each)):
             tables.say(f"{each.listed.connector}: {said}")
 
 
@@ -193,7 +196,7 @@ def _remedy(kind: Kind, *, complete: bool) -> str:
     return NOT_JUDGED if kind is Kind.UNKNOWN and not complete else REMEDIES[kind]
 
 
-def _problem(report: Report) -> Iterator[str]:
+def problem(report: Report) -> Iterator[str]:
     """Yield why the list was not audited, and what to do, if so."""
     if isinstance(report.failure, Recoverable | Terminal):
         yield f"list {report.listed.list_id} was not audited: {CallFailed(report.failure)}"
@@ -211,7 +214,7 @@ def _as_object(report: Report) -> dict[str, Any]:
     told: dict[str, Any] = {
         **report.listed._asdict(),
         "audited": found is not None,
-        "problem": next(_problem(report), None),
+        "problem": next(problem(report), None),
         "notes": list(report.notes),
     }
     if found is None:

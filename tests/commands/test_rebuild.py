@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from consumer import avro
-from tests.commands.world import CHANGES, World, cells
+from consumer.simulator import Portal
+from consumer.simulator.faults import Fault
+from tests.commands.world import CHANGES, DEAD_LETTERS, World, cells
 
 pytestmark = pytest.mark.process
 
@@ -98,3 +100,81 @@ def test_a_source_nobody_was_in_is_said(world: World) -> None:
     assert (done.exit_code, done.stdout) == (0, "")
     assert "the log tells of no contact of journey:unheard" in done.stderr
     assert members(world) == {1, 2, 3}
+
+
+def by_hand(world: World, *contacts: int) -> None:
+    """Put contacts on the list that no event tells of."""
+
+    def join(portal: Portal) -> None:
+        for contact in contacts:
+            portal.accounts["acme"].lists[10].join(contact, 0.0)
+
+    world.at_hubspot(join)
+
+
+def test_members_that_the_log_does_not_know_stay(world: World) -> None:
+    """Without --exact nobody is taken off a list of whom the log knows nothing."""
+    by_hand(world, 50)
+    assert world.call("rebuild", "--connector", "vip").exit_code == 0
+    assert members(world) == {1, 2, 4, 50}
+
+
+def test_exact_asks_before_it_takes_members_off(world: World) -> None:
+    """The question names the number; any answer but yes leaves everything as it is, and yes makes the list exact."""
+    by_hand(world, 50, 51)
+    world.typed = "n\n"
+    refused = world.call("rebuild", "--connector", "vip", "--exact")
+    assert refused.exit_code == 1
+    assert (
+        "List 10 has 2 members that the log of audience:vip knows nothing of. Take them off the list?" in refused.stderr
+    )
+    assert members(world) == {1, 2, 3, 50, 51}
+    world.typed = "y\n"
+    assert world.call("rebuild", "--connector", "vip", "--exact").exit_code == 0
+    assert members(world) == {1, 2, 4}
+    assert world.call("rebuild", "--connector", "vip", "--exact").exit_code == 0  # nothing to ask for
+
+
+def test_exact_with_yes_asks_nothing(world: World) -> None:
+    """A script says --yes; the results tell of the contact that no event asked for."""
+    by_hand(world, 50)
+    world.create_topics(DEAD_LETTERS)
+    done = world.call("rebuild", "--connector", "vip", "--exact", "--yes", "--json")
+    assert json.loads(done.stdout)["applied"]["removed"] == 2
+    assert members(world) == {1, 2, 4}
+    [row] = world.lines("results", "--record-id", "50")
+    assert (row["action"], row["outcome"], row["change"]) == ("REMOVE", "REMOVED", None)
+
+
+def test_a_dry_run_counts_unknown_members(world: World) -> None:
+    """A dry run with --exact tells how many members would be taken off, and asks nothing."""
+    by_hand(world, 50)
+    told = json.loads(world.call("rebuild", "--connector", "vip", "--exact", "--dry-run", "--json").stdout)
+    assert told["would_send"] == {"list_id": 10, "add": 3, "remove": 1, "remove_unknown": 1}
+    assert members(world) == {1, 2, 3, 50}
+
+
+def test_who_stands_for_a_merged_contact_stays(world: World) -> None:
+    """A member into whom HubSpot has merged somebody that is to be on the list is not taken off by --exact."""
+    world.at_hubspot(lambda portal: portal.accounts["acme"].merge(2, 60))
+    by_hand(world, 50)
+    assert world.call("rebuild", "--connector", "vip", "--exact", "--yes").exit_code == 0
+    assert members(world) == {1, 4, 60}
+
+
+def test_exact_sends_nothing_when_it_is_not_certain(world: World) -> None:
+    """When HubSpot does not tell who was merged into whom, nothing is sent, and it is said why."""
+    by_hand(world, 50)
+    world.at_hubspot(lambda portal: portal.inject(Fault("forbidden", method="POST")))
+    done = world.call("rebuild", "--connector", "vip", "--exact", "--yes")
+    assert done.exit_code == 1
+    assert "nothing was sent: who is on list 10 and unknown to the log is not certain" in done.stderr
+    assert members(world) == {1, 2, 3, 50}
+
+
+def test_exact_on_a_list_that_cannot_be_read(world: World) -> None:
+    """A list that is gone cannot be made exact: that is said, with what to do."""
+    world.at_hubspot(lambda portal: portal.accounts["acme"].lists.pop(10))
+    done = world.call("rebuild", "--connector", "vip", "--exact", "--yes")
+    assert done.exit_code == 1
+    assert "list 10 was not audited" in done.stderr

@@ -39,6 +39,7 @@ class World:
     def __init__(self, folder: Path, server: SimulatorServer, kafka: EmbeddedKafka, registry: StubRegistry) -> None:
         self.server = server
         self.registry = registry
+        self.typed = ""  # what somebody types when the next command asks
         self._file = folder / "config.yaml"
         self._bootstrap = kafka.bootstrap
         self._producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0, "log_level": 2})
@@ -64,7 +65,9 @@ class World:
     def call(self, *arguments: str, **environ: str) -> Result:
         """Type a command; its --config is added."""
         self._file.write_text(json.dumps(self.tree))
-        return CliRunner().invoke(main, [*arguments, "--config", str(self._file)], env={"COLUMNS": "250", **environ})
+        return CliRunner().invoke(
+            main, [*arguments, "--config", str(self._file)], input=self.typed, env={"COLUMNS": "250", **environ}
+        )
 
     def lines(self, *arguments: str) -> list[dict[str, Any]]:
         """Type a command that prints JSON lines and succeeds; give them."""

@@ -107,8 +107,8 @@ class Rebuilding(Sending):
         self,
         world: World,
         connector: str = "c0",
-        surplus: Collection[int] = (),
+        unknown: Collection[int] = (),
         clock: ScriptedClock | None = None,
     ) -> None:
         starts = {key: world.broker.begin.get(key, 0) for key in world.broker.log}
-        super().__init__(world, {connector}, partial(assemble_rebuild, surplus=surplus), starts, clock=clock)
+        super().__init__(world, {connector}, partial(assemble_rebuild, unknown=unknown), starts, clock=clock)

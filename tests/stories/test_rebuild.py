@@ -166,27 +166,27 @@ def test_hubspot_away_is_waited_for_a_while() -> None:
         assert rebuilding.replay.failures() == {"GAVE_UP": 100}
 
 
-def test_the_surplus_is_taken_off() -> None:
+def test_unknown_members_are_taken_off() -> None:
     """Members that the log knows nothing of are removed, and the results say that no event asked for it."""
     with world(**QUICK) as w:
         member = w.member()
         w.tell("ENTER", 1)
         member.run_until(w.all_committed)
         put(w, 50, 51)
-        rebuilding = Rebuilding(w, surplus=[50, 51])
+        rebuilding = Rebuilding(w, unknown=[50, 51])
         rebuilding.run()
         assert w.members() == {1}
         (change,) = {each.change for result in w.sink.results for each in result.contacts if each.contact == 50}
         assert (change.assignment.topic, change.assignment.partition, change.offset) == ("", -1, -1)
 
 
-def test_a_surplus_member_that_enters_meanwhile_stays() -> None:
-    """Somebody whose first event comes while the rebuild removes strangers is on the list in the end."""
+def test_an_unknown_member_that_enters_meanwhile_stays() -> None:
+    """Somebody whose first event comes while the rebuild takes unknown members off is on the list in the end."""
     with world(**QUICK) as w:
         put(w, 50, 51)
         w.tell("ENTER", 50)  # after the question who is unknown
         w.portal.inject(Fault("slow", seconds=5, method="PUT", times=1))
-        rebuilding = Rebuilding(w, surplus=[50, 51])
+        rebuilding = Rebuilding(w, unknown=[50, 51])
         while not rebuilding.workers.on_the_wire or not w.changes():
             rebuilding.turn()
         w.tell("ENTER", 51)
