@@ -18,7 +18,7 @@ A list that is not read to its end goes on from there when its turn comes again;
 from array import array
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -27,7 +27,6 @@ from consumer.drift import Comparison, Findings, Kind, Listed, Report
 from consumer.history import Position
 from consumer.hubspot.answers import record_number, unusable_list
 from consumer.intents import EVERYBODY, Folded, IdRange
-from consumer.list_sync import RETRIES
 from consumer.outcomes import ListFacts, NotSent, Recoverable, Terminal, Verdict
 from consumer.reads import (
     MOST_CONTACTS,
@@ -39,7 +38,7 @@ from consumer.reads import (
     ReadAnswer,
     ReadRequest,
 )
-from consumer.retry import Backoff
+from consumer.retry import Backoff, Repeats
 
 MOST_LOOKED_UP = 1_000  # contacts of one comparison that HubSpot is asked for
 RESERVE = 10  # one request in so many is kept for them
@@ -331,9 +330,8 @@ class Walk:
         self._steps = steps
         self._budget = budget
         self._backoff = Backoff()
+        self._repeats = Repeats()
         self._failing_since: float | None = None
-        self._reason = ""
-        self._in_a_row = 0
         self.not_before = float("-inf")
         self.request = next(steps, None)
 
@@ -343,13 +341,16 @@ class Walk:
         found = answer.found
         if isinstance(found, NotSent):
             return
-        if isinstance(found, Recoverable) and self._tries_again(found, now):
+        if isinstance(found, Recoverable):
+            found = self._repeats.failed(found)
+        if isinstance(found, Recoverable) and self._is_patient(found, now):
             self.not_before = self._backoff.failed(now, chance, found.wait)
             return
         self._backoff.succeeded()
-        self._failing_since, self._reason = None, ""
+        self._repeats.reset()
+        self._failing_since = None
         try:
-            self.request = self._steps.send(answer)
+            self.request = self._steps.send(replace(answer, found=found))
         except StopIteration:
             self.request = None
 
@@ -358,12 +359,9 @@ class Walk:
         self._steps.close()
         self.request = None
 
-    def _tries_again(self, failure: Recoverable, now: float) -> bool:
-        self._in_a_row = self._in_a_row + 1 if failure.reason == self._reason else 1
-        self._reason = failure.reason
+    def _is_patient(self, failure: Recoverable, now: float) -> bool:
         since = self._failing_since = now if self._failing_since is None else self._failing_since
-        retries = RETRIES[failure.reason][0] if failure.reason in RETRIES else self._in_a_row
-        return self._in_a_row <= retries and now + failure.wait - since < PATIENCE and self._budget.left > 0
+        return now + failure.wait - since < PATIENCE and self._budget.left > 0
 
 
 class Turn(Enum):

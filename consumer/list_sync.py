@@ -19,7 +19,6 @@ from consumer.offsets import Holds, Offsets
 from consumer.outcomes import (
     GAVE_UP,
     TOKEN_EXPIRED,
-    UNREADABLE,
     UNUSABLE,
     Applied,
     ContactOutcome,
@@ -31,14 +30,8 @@ from consumer.outcomes import (
     Terminal,
     Verdict,
 )
-from consumer.retry import Backoff, Parking, Patience
+from consumer.retry import Backoff, Parking, Patience, Repeats
 from consumer.window import Batch, Window
-
-RETRIES: Mapping[str, tuple[int, str, Scope]] = {
-    TOKEN_EXPIRED: (1, "UNAUTHORIZED", Scope.ACCOUNT),
-    UNREADABLE: (3, "UNREADABLE_ANSWER", Scope.BATCH),
-}
-"""Passing failures that are retried so often in a row, and what they are after that."""
 
 Trigger = Literal["age", "size", "drain", "revoke"]
 """Why a window leaves."""
@@ -95,6 +88,7 @@ class ListSync:
         self._doubts = Doubts(rules.settle, offsets)
         self.not_found = NotFound(rules.not_found)
         self._backoff = Backoff()
+        self._repeats = Repeats()
         self._patience = Patience(rules.give_up_after)
         self.guard = Guard(rules.guard, rules.give_up_after, offsets)
         self._ruling = Ruling.GO
@@ -103,8 +97,6 @@ class ListSync:
         self._tried = 0  # the highest number that a flush took
         self._looked = False
         self._unusable = False
-        self._failure = ""  # why the latest answer was a passing failure
-        self._in_a_row = 0  # how many answers in a row were that
 
     @property
     def pending(self) -> int:
@@ -237,16 +229,11 @@ class ListSync:
 
     def weigh(self, verdict: Verdict) -> Verdict:
         """Turn a passing failure that came too often in a row into a terminal one; ask once for each verdict."""
-        if isinstance(verdict, NotSent):
-            return verdict
-        reason = verdict.reason if isinstance(verdict, Recoverable) else ""
-        self._in_a_row = self._in_a_row + 1 if reason == self._failure else 1
-        self._failure = reason
-        retries, condemned, scope = RETRIES.get(reason, (self._in_a_row, "", Scope.BATCH))
-        if self._in_a_row <= retries:
-            return verdict
-        self._in_a_row = 0
-        return Terminal(verdict.details, condemned, scope)
+        if isinstance(verdict, Recoverable):
+            return self._repeats.failed(verdict)
+        if not isinstance(verdict, NotSent):
+            self._repeats.reset()
+        return verdict
 
     def answered(
         self, verdict: Verdict, now: float, chance: float, *, spend: bool = False, size: int | None = None

@@ -1,13 +1,23 @@
 """When to try again: backoff after passing failures, parking after refusals, and when to give up.
 
-All three are plain arithmetic on the time passed in, in seconds.
+All are plain arithmetic, on the time passed in, in seconds.
 """
+
+from collections.abc import Mapping
+
+from consumer.outcomes import TOKEN_EXPIRED, UNREADABLE, Recoverable, Scope, Terminal
 
 BACKOFF_FIRST = 1.0
 BACKOFF_MOST = 60.0
 PARK_FIRST = 30.0
 PARK_MOST = 600.0
 MARK_EVERY = 60.0
+
+RETRIES: Mapping[str, tuple[int, str, Scope]] = {
+    TOKEN_EXPIRED: (1, "UNAUTHORIZED", Scope.ACCOUNT),
+    UNREADABLE: (3, "UNREADABLE_ANSWER", Scope.BATCH),
+}
+"""Passing failures that are retried so often in a row, and what they are after that."""
 
 
 class Backoff:
@@ -51,6 +61,30 @@ class Parking:
         self.refusals = 0
 
 
+class Repeats:
+    """Which passing failures came too often in a row to pass."""
+
+    __slots__ = ("_in_a_row", "_reason")
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._in_a_row = 0
+
+    def failed(self, failure: Recoverable) -> Recoverable | Terminal:
+        """Note a passing failure; give it back, or the terminal one that it has become."""
+        self._in_a_row = self._in_a_row + 1 if failure.reason == self._reason else 1
+        self._reason = failure.reason
+        retries, condemned, scope = RETRIES.get(failure.reason, (self._in_a_row, "", Scope.BATCH))
+        if self._in_a_row <= retries:
+            return failure
+        self.reset()
+        return Terminal(failure.details, condemned, scope)
+
+    def reset(self) -> None:
+        """Note an answer of another kind."""
+        self._reason, self._in_a_row = "", 0
+
+
 class Patience:
     """Which changes have been failing for longer than `give_up_after` seconds.
 
@@ -81,5 +115,4 @@ class Patience:
     def succeeded(self) -> None:
         """Forget the failures."""
         self._marks.clear()
-        self._given_up = 0
         self._given_up = 0

@@ -367,8 +367,14 @@ def test_a_passing_failure_is_tried_again_at_the_same_page() -> None:
     assert [counts(each) for each in told] == [{}]
 
 
-@pytest.mark.parametrize(("reason", "tries"), [(TOKEN_EXPIRED, 2), (UNREADABLE, 4)])
-def test_what_should_pass_at_once_is_not_tried_for_ever(reason: str, tries: int) -> None:
+@pytest.mark.parametrize(
+    ("reason", "tries", "ended"),
+    [
+        (TOKEN_EXPIRED, 2, ("UNAUTHORIZED", Scope.ACCOUNT)),
+        (UNREADABLE, 4, ("UNREADABLE_ANSWER", Scope.BATCH)),
+    ],
+)
+def test_what_should_pass_at_once_is_not_tried_for_ever(reason: str, tries: int, ended: tuple[str, Scope]) -> None:
     """An answer that cannot be read, or a token that stays refused, ends the list after a few attempts."""
     site = Site({10: [1]})
     walk, told = _walk(site)
@@ -376,7 +382,7 @@ def test_what_should_pass_at_once_is_not_tried_for_ever(reason: str, tries: int)
     while walk.request is not None:
         walk.answered(site.answer(walk.request), 0.0, 0.0)
     assert len(site.asked) == 1 + tries
-    assert told[0].failure == Recoverable(Details(), reason)
+    assert told[0].failure == Terminal(Details(), *ended)
 
 
 def test_patience_ends() -> None:

@@ -37,7 +37,7 @@ _REMEDIES = {
     "429": "HubSpot's limit is reached: try again later",
     "timeout": "Check the network and hubspot.base_url, or try again",
     "connection_error": "Check the network and hubspot.base_url, or try again",
-    UNREADABLE: "Check hubspot.base_url",
+    **dict.fromkeys((UNREADABLE, "UNREADABLE_ANSWER"), "Check hubspot.base_url"),
 }
 _ANY_REMEDY = "Try again later; HubSpot's support can say more of the correlation id"
 
