@@ -14,6 +14,7 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from consumer.drift import Kind
 from consumer.not_found import ENDS
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ FLUSH_TRIGGERS: Final = ("age", "size", "drain", "revoke")
 REBALANCE_KINDS: Final = ("assigned", "revoked", "lost")
 REFRESH_OUTCOMES: Final = ("ok", "failed", "refused")
 TRANSITIONS: Final = ("ENTER", "EXIT")
-AUDIT_KINDS: Final = ("missing", "left", "unknown", "given_up", "not_found", "on_their_way", "merged")
+AUDIT_KINDS: Final = tuple(kind.value for kind in Kind)
 
 _KNOWN_STATUSES: Final = ("200", "timeout", "connection_error")
 _CONNECTOR_SKIPS: Final = ("no_identifier", "disabled")
