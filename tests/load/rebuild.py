@@ -23,8 +23,9 @@ from consumer.metrics import Metrics
 from consumer.outcomes import DEAD_LETTER_REASONS, Outcome
 from consumer.ports import Outside
 from consumer.secret import Redactor
+from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import TOPIC, MemoryLog
-from tests.fakes.service import world
+from tests.fakes.service import FIRST_LIST, World, world
 from tests.load.parts import BLANK, FIRST_ID, HubSpot, Sink, peak, template
 
 PARTITIONS = 8
@@ -38,6 +39,7 @@ class Seen(NamedTuple):
     events: int
     added: int
     removed: int
+    unchanged: int
     requests: int
     most_waiting: int  # contacts in the window and on the wire
     seconds: float
@@ -82,14 +84,52 @@ class Part:
         return [self._whole.message(offset) for offset in self._offsets[part]]
 
 
-def run(contacts: int) -> Seen:
+class Simulated(ScriptedWorkers):
+    """The service's own client on the simulated HubSpot, whose list lacks half of who is in, and holds all who left."""
+
+    def __init__(self, w: World, contacts: int) -> None:
+        super().__init__(w.settings, w.portal, w.clock)
+        w.portal.keep_log = False
+        w.account.contacts = range(FIRST_ID, FIRST_ID + contacts)
+        self._list = w.account.lists[FIRST_LIST]
+        for number in range(contacts):
+            if _leaves(number) or number % 2:
+                self._list.join(FIRST_ID + number, 0.0)
+
+    @property
+    def asked(self) -> int:
+        """How many requests there were."""
+        return len(self.submitted)
+
+    def is_member(self, number: int) -> bool:
+        """Tell whether a contact is on the list."""
+        return self._list.joined.get(FIRST_ID + number) is not None
+
+
+class Bytes(HubSpot):
+    """A list of one byte a contact, which holds all who are to leave, and nobody else."""
+
+    def __init__(self, w: World, contacts: int) -> None:
+        super().__init__(w.clock, contacts)
+        for number in range(contacts):
+            self.members[number] = _leaves(number)
+
+    def is_member(self, number: int) -> bool:
+        """Tell whether a contact is on the list."""
+        return bool(self.members[number])
+
+
+def _leaves(number: int) -> bool:
+    return number // PARTITIONS % LEAVES == 0
+
+
+def run(contacts: int, *, simulator: bool) -> Seen:
     """Rebuild a list of which the log tells so many contacts."""
     with world(window={"max_contacts": 1000}) as w:
         w.broker.partitions = PARTITIONS
         for partition in range(PARTITIONS):
             w.broker.log[TopicPartition(TOPIC, partition)] = cast("list[Message]", Log(partition, contacts))
-        hubspot = HubSpot(w.clock, contacts)
-        hubspot.members[::LEAVES] = b"\x01" * len(range(0, contacts, LEAVES))
+        hubspot = Simulated(w, contacts) if simulator else Bytes(w, contacts)
         ids = (str(number) for number in count(1))
         chance = random.Random(1).random  # noqa: S311 - jitter that repeats itself, not a secret
         metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
@@ -103,23 +143,25 @@ def run(contacts: int) -> Seen:
             replay.turn(source)
             waiting = max(waiting, replay._delivery.pending)
         outcomes = replay.outcomes()
-        left = {number for number in range(contacts) if number // PARTITIONS % LEAVES == 0}
         return Seen(
             contacts=contacts,
             events=sum(map(len, w.broker.log.values())),
             added=outcomes[Outcome.ADDED],
             removed=outcomes[Outcome.REMOVED],
+            unchanged=outcomes[Outcome.UNCHANGED],
             requests=hubspot.asked,
             most_waiting=waiting,
             seconds=time.thread_time() - began,
             base_mb=base,
             peak_mb=peak(),
-            equal=all(hubspot.members[number] == (number not in left) for number in range(contacts)),
+            equal=all(hubspot.is_member(number) != _leaves(number) for number in range(contacts)),
         )
 
 
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, default=5_000_000)
+    parser.add_argument("--simulator", action="store_true", help="the simulated HubSpot instead of a byte a contact")
+    given = parser.parse_args()
     log.configure(sys.stderr, json=True, level="error", redactor=Redactor())
-    sys.stdout.write(json.dumps(run(parser.parse_args().contacts)._asdict()) + "\n")
+    sys.stdout.write(json.dumps(run(given.contacts, simulator=given.simulator)._asdict()) + "\n")
