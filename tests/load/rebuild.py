@@ -103,7 +103,7 @@ class Simulated(ScriptedWorkers):
 
     def is_member(self, number: int) -> bool:
         """Tell whether a contact is on the list."""
-        return self._list.joined.get(FIRST_ID + number) is not None
+        return FIRST_ID + number in self._list.joined
 
 
 class Bytes(HubSpot):
