@@ -230,42 +230,52 @@ class Audit:
         stands = {read.listed.connector: read.stand for read in reads}
         left = {read.listed.connector: read.span for read in reads}
         while left:
-            folded = self._log.fold(left, self._most)
-            comparisons = {
-                read.listed.connector: Comparison(
-                    folded.ranges[read.listed.connector],
-                    read.members,
-                    read.span,
-                    folded.intents[read.listed.connector],
-                    committed,
-                    read.read_at,
-                    complete=folded.complete,
-                )
-                for read in reads
-                if read.listed.connector in left
-            }
-            self._ask_why(reads, comparisons)
-            for read in reads:
-                comparison = comparisons.get(read.listed.connector)
-                if comparison is not None:
-                    notes = yield from self._look_up(read.listed, comparison)
-                    stand = stands[read.listed.connector]
-                    notes = tuple(dict.fromkeys((*stand.notes, *_unreadable(folded), *notes)))
-                    stands[read.listed.connector] = Stand(
-                        read.cursor, read.span.up_to, stand.findings + comparison.findings(), notes
-                    )
-            reached = {connector: folded.ranges[connector].up_to for connector in left}
-            left = {
-                connector: IdRange(reached[connector], span.up_to)
-                for connector, span in left.items()
-                if reached[connector] < span.up_to
-            }
+            left = yield from self._compare(reads, left, committed, stands)
         for read in reads:
             stand = stands[read.listed.connector]
             if read.cursor is None:
                 self._told(Report(read.listed, stand.findings, notes=stand.notes))
             else:
                 self._turns.pause(read.listed, stand)
+
+    def _compare(
+        self,
+        reads: list[_Read],
+        left: Mapping[str, IdRange],
+        committed: Mapping[TopicPartition, int | None],
+        stands: dict[str, Stand],
+    ) -> Generator[ReadRequest, ReadAnswer, dict[str, IdRange]]:
+        """Hold as much of what is left to compare against the log as fits into memory; give what is left then."""
+        folded = self._log.fold(left, self._most)
+        comparisons = {
+            read.listed.connector: Comparison(
+                folded.ranges[read.listed.connector],
+                read.members,
+                read.span,
+                folded.intents[read.listed.connector],
+                committed,
+                read.read_at,
+                complete=folded.complete,
+            )
+            for read in reads
+            if read.listed.connector in left
+        }
+        self._ask_why(reads, comparisons)
+        for read in reads:
+            comparison = comparisons.get(read.listed.connector)
+            if comparison is not None:
+                notes = yield from self._look_up(read.listed, comparison)
+                stand = stands[read.listed.connector]
+                notes = tuple(dict.fromkeys((*stand.notes, *_unreadable(folded), *notes)))
+                stands[read.listed.connector] = Stand(
+                    read.cursor, read.span.up_to, stand.findings + comparison.findings(), notes
+                )
+        reached = {connector: folded.ranges[connector].up_to for connector in left}
+        return {
+            connector: IdRange(reached[connector], span.up_to)
+            for connector, span in left.items()
+            if reached[connector] < span.up_to
+        }
 
     def _ask_why(self, reads: list[_Read], comparisons: Mapping[str, Comparison]) -> None:
         """Let results and dead letters say why contacts differ."""

@@ -139,6 +139,7 @@ class Comparison:
         self._number = 0
         self._in_log = 0
         self._still_there: set[int] = set()
+        self._leaving: set[int] = set()  # who is not on the list, and whose removal is on its way all the same
         self._unknown = array("q")
         self._recent: set[int] = set()
         self._not_found: dict[int, int] = {}  # when HubSpot said so
@@ -262,6 +263,8 @@ class Comparison:
                     self._still_there.add(contact)
         for contact in list(intents):
             if intents.action(contact) is Action.REMOVE and contact not in self._still_there:
+                if self._waits(contact):
+                    self._leaving.add(contact)
                 intents.discard(contact)
 
     def _waits(self, contact: int) -> bool | None:
@@ -286,10 +289,9 @@ class Comparison:
 
     def _explains(self, old: int) -> bool:
         """Tell whether one that was merged away is to be on the list, or may be: its survivor stands in its place."""
-        waits = self._waits(old)
-        if waits is None:
-            return old not in self._span
-        return waits or old in self._recent or self._intents.action(old) is Action.ADD
+        if old not in self._span or old in self._leaving:
+            return True
+        return self._intents.action(old) is Action.ADD
 
     def _note(self, contact: int, kind: Kind) -> str | None:
         intent = self._intents.get(contact)

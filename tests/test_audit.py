@@ -345,6 +345,16 @@ def _step(walk: Walk, site: Site, now: float = 0.0, chance: float = 0.0) -> None
     walk.answered(site.answer(walk.request), now, chance)
 
 
+def test_retries_use_up_what_was_kept_for_looking_up() -> None:
+    """When looking up fails again and again, no more requests are sent than a round may take, and that is told."""
+    site = Site({10: [500]}, {"vip": [(each, Action.ADD) for each in range(1, 300)]})
+    site.instead = [Page((500,)), AWAY, AWAY]
+    [report] = rounds(site, requests=5)
+    assert sum(isinstance(each, PageRequest | ContactsRequest) for each in site.asked) == 5
+    assert counts(report) == {Kind.MISSING: 299, Kind.UNKNOWN: 1}
+    assert [each for each in report.notes if "no request was left" in each]
+
+
 def _walk(site: Site, requests: int | None = None) -> tuple[Walk, list[Report]]:
     told: list[Report] = []
     budget = Budget(requests)

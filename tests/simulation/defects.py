@@ -11,6 +11,8 @@ from consumer.accounts import Account
 from consumer.changes import Assignment, Change, TopicPartition
 from consumer.delivery import Delivery
 from consumer.doubts import Doubt, Doubts
+from consumer.drift import Comparison
+from consumer.history import Position
 from consumer.list_sync import ListSync, Settled
 from consumer.loop import Loop
 from consumer.offsets import Hold, Holds, Offsets
@@ -114,9 +116,9 @@ def _sends_two_requests_on_one_list() -> Any:  # noqa: ANN401 - as above
             return self.not_before
         return None if self._window.due_at is None else max(self._window.due_at, self.not_before)
 
-    def at_once(self: ListSync, now: float, request_id: str, trigger: Any = None) -> Any:  # noqa: ANN401 - passed on
+    def at_once(self: ListSync, now: float, request_id: str, trigger: Any = None, *, probe: bool = False) -> Any:  # noqa: ANN401 - passed on
         self._flight = None
-        return next_request(self, now, request_id, trigger)
+        return next_request(self, now, request_id, trigger, probe=probe)
 
     def maybe(self: ListSync, verdict: Verdict, now: float, chance: float, *, spend: bool = False) -> list[Settled]:
         return answered(self, verdict, now, chance, spend=spend) if self._flight else []
@@ -243,29 +245,64 @@ def _lets_go_of_a_batch_with_its_first_request() -> Any:  # noqa: ANN401 - as ab
     return _swapped(Batch, close_part=close_part)
 
 
+def _takes_what_is_on_its_way_for_drift() -> Any:  # noqa: ANN401 - as above
+    def waits(self: Comparison, contact: int) -> bool | None:
+        return None if self._intents.get(contact) is None else False
+
+    return _swapped(Comparison, _waits=waits)
+
+
+def _audits_without_dead_letters() -> Any:  # noqa: ANN401 - as above
+    def letter(self: Comparison, contact: int, change: Position, recorded_at: int, reason: str) -> None:
+        del self, contact, change, recorded_at, reason
+
+    return _swapped(Comparison, letter=letter)
+
+
+def _overlooks_strangers_in_an_audit() -> Any:  # noqa: ANN401 - as above
+    match = Comparison._match
+
+    def overlook(self: Comparison) -> None:
+        match(self)
+        del self._unknown[:]
+
+    return _swapped(Comparison, _match=overlook)
+
+
+def _lends_what_the_rate_does_not_have() -> Any:  # noqa: ANN401 - as above
+    def lend(self: Account, now: float, *, refresh: bool) -> None:
+        del self, now, refresh
+
+    return _swapped(Account, lend=lend)
+
+
 DEFECTS: dict[str, tuple[Defect, int]] = {
     defect.__name__.strip("_").replace("_", " "): (defect, seed)
     for defect, seed in (
-        (_commits_before_the_dead_letter_is_acknowledged, 8),
+        (_commits_before_the_dead_letter_is_acknowledged, 6),
         (_commits_before_the_result_is_acknowledged, 9),
-        (_commits_the_newest_offset_of_a_batch, 3),
-        (_resends_the_frozen_batch, 56),
-        (_ignores_the_epoch, 38),
-        (_drops_a_window_on_revoke_and_commits, 11),
-        (_sends_two_requests_on_one_list, 1),
-        (_does_not_confirm_late_effects, 20),
-        (_does_not_inherit_late_effects, 72),
-        (_forgets_what_is_contested_when_a_doubt_ends, 20),
-        (_flushes_before_it_has_caught_up, 15),
-        (_resets_the_bucket_on_429, 11),
-        (_folds_back_without_the_first_offset, 4),
-        (_sends_after_its_session, 336),
-        (_sends_after_the_revoke, 83),
-        (_believes_that_every_commit_was_taken, 5),
+        (_commits_the_newest_offset_of_a_batch, 1),
+        (_resends_the_frozen_batch, 2),
+        (_ignores_the_epoch, 37),
+        (_drops_a_window_on_revoke_and_commits, 17),
+        (_sends_two_requests_on_one_list, 3),
+        (_does_not_confirm_late_effects, 87),
+        (_does_not_inherit_late_effects, 34),
+        (_forgets_what_is_contested_when_a_doubt_ends, 34),
+        (_flushes_before_it_has_caught_up, 85),
+        (_resets_the_bucket_on_429, 68),
+        (_folds_back_without_the_first_offset, 2),
+        (_sends_after_its_session, 369),
+        (_sends_after_the_revoke, 114),
+        (_believes_that_every_commit_was_taken, 2),
         (_keeps_the_first_intent, 0),
-        (_forgets_the_unsent_rest_of_a_batch, 63),
-        (_holds_nothing_for_an_invalid_id, 13),
+        (_forgets_the_unsent_rest_of_a_batch, 11),
+        (_holds_nothing_for_an_invalid_id, 6),
         (_lets_go_of_a_batch_with_its_first_request, 0),
+        (_takes_what_is_on_its_way_for_drift, 3),
+        (_audits_without_dead_letters, 32),
+        (_overlooks_strangers_in_an_audit, 11),
+        (_lends_what_the_rate_does_not_have, 11),
     )
 }
 """All of them by name, each with the first seed that finds it."""

@@ -158,6 +158,21 @@ class Jump:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Meddle:
+    """Put a contact on a list by hand, in HubSpot; or take it off, if it is there."""
+
+    number: int
+    contact: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Begin to hold all lists against the log: as a process of its own, or by leave of a member."""
+
+    member: int | None = None
+
+
 Step = (
     Pass
     | Tell
@@ -174,6 +189,8 @@ Step = (
     | RefuseCommits
     | Dawdle
     | Jump
+    | Meddle
+    | Audit
 )
 
 
@@ -220,7 +237,9 @@ def make_plan(seed: int) -> Plan:
     if chance.random() < 0.5:
         where = chance.randrange(len(made))
         made[where:where] = _change_of_mind(chance, setup)
-    steps = (replace(step, contact=1 + step.contact % contacts) if isinstance(step, Tell) else step for step in made)
+    steps = (
+        replace(step, contact=1 + step.contact % contacts) if isinstance(step, Tell | Meddle) else step for step in made
+    )
     return Plan(seed, setup, tuple(steps))
 
 
@@ -322,5 +341,7 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (_withhold, 2),
     (_refuse_commits, 1),
     (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 1),
+    (lambda chance, setup: Meddle(chance.randrange(len(setup.sources)), chance.randint(1, 5)), 0.5),
+    (lambda chance, _setup: Audit(chance.choice((None, chance.randrange(4)))), 1),
     (lambda chance, _setup: Jump(chance.choice((-3600.0, -5.0, 5.0, 86_400.0))), 0.3),
 )

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache, partial
 
 from consumer.changes import Action, TopicPartition
+from consumer.drift import LAG, Report
 from consumer.loop import State
+from consumer.outcomes import DeadLetter, Result
 from consumer.settings import Settings
 from consumer.simulator.accounts import ContactList
 from consumer.simulator.calls import Quirks
 from consumer.simulator.portal import Portal
+from tests.fakes.audit import Auditing, LentAuditing, world_log
 from tests.fakes.group import Group
 from tests.fakes.kafka import TOPIC, MemoryBroker, MemorySource
 from tests.fakes.service import FIRST_LIST, World, make_settings
@@ -20,6 +23,7 @@ from tests.simulation.members import Actor, Crashed
 from tests.simulation.plan import (
     SESSION_TIMEOUT,
     SETTLE,
+    Audit,
     Crash,
     Dawdle,
     Delete,
@@ -28,6 +32,7 @@ from tests.simulation.plan import (
     Hit,
     Join,
     Jump,
+    Meddle,
     Move,
     Odd,
     Pass,
@@ -45,6 +50,7 @@ SHORTEST, LONGEST = 0.05, 5.0  # seconds of a piece of time
 MOST_MEMBERS = 4
 CONTACTS = range(1, 5)  # exist in HubSpot; plans tell of contact 5 as well
 TOKEN_LIFE = 120  # seconds of an access token
+DAYS = 3 * 86_400.0  # seconds; no plan sets the date so far back
 ALL_IN = 6_000.0  # seconds, after everything was healed, until all must be committed
 
 
@@ -88,6 +94,9 @@ class Simulation:
         self._piece = SHORTEST
         self._ticks = 0
         self._started = 0
+        self._audits: list[tuple[Auditing, Actor | None]] = []
+        self._results: list[Result] = []
+        self._letters: list[DeadLetter] = []
         self._withheld: set[str] = set()
         self._latency = 0.0
 
@@ -107,11 +116,20 @@ class Simulation:
         finally:
             for actor in self._actors:
                 actor.workers.close()
+            for auditing, _ in self._audits:
+                auditing.close()
 
     def tick(self) -> int:
         """Give the next number: what has the lower one was before."""
         self._ticks += 1
         return self._ticks
+
+    def keep(self, record: Result | DeadLetter) -> None:
+        """Keep a record that is in its topic."""
+        if isinstance(record, Result):
+            self._results.append(record)
+        else:
+            self._letters.append(record)
 
     def where(self, contact: int) -> TopicPartition:
         """Give the partition of all that is ever told of a contact."""
@@ -144,6 +162,7 @@ class Simulation:
     def _pass(self, limit: float) -> None:
         now = self._now
         times = [limit, self._until, *(at for at, _ in self._sessions)]
+        times += [auditing.due for auditing, _ in self._audits]
         times += [each.workers.next_due if each.awake_at <= now else each.awake_at for each in self._actors]
         ahead = min((time for time in times if time > now), default=now + LONGEST)
         self.world.clock.advance(min(self._piece, ahead - now))
@@ -160,7 +179,43 @@ class Simulation:
             if self._waiting and actor.source.rebalancing:
                 continue  # one callback at a time
             busy |= self._turn(actor)
+        busy |= self._turn_audits()
         self._piece = SHORTEST if busy else min(self._piece * 2, LONGEST)
+
+    def _turn_audits(self) -> bool:
+        """Let audits go on, and hold what they have found against the truth; tell whether any did anything."""
+        busy = False
+        for entry in list(self._audits):
+            auditing, actor = entry
+            if actor is not None and actor not in self._actors:
+                self._audits.remove(entry)  # it went with its member
+                continue
+            auditing.look()
+            if actor is not None and (actor.awake_at > self._now or actor in self._waiting):
+                continue
+            before, reported = auditing.walk.request, len(auditing.reports)
+            auditing.turn()
+            for report in auditing.reports[reported:]:
+                self._check_report(report)
+            busy |= auditing.walk.request is not before
+            if auditing.walk.request is None:
+                self._audits.remove(entry)
+                auditing.close()
+        return busy
+
+    def _check_report(self, report: Report, present: frozenset[int] | None = None) -> None:
+        if report.findings is not None:
+            self.truth.check_findings(report.listed.list_id, report.findings, present)
+        elif present is not None:
+            raise Broken("an audit finds all", f"list {report.listed.list_id}: {report.failure}")
+
+    def _audit(self, actor: Actor | None) -> None:
+        log = world_log(self.world, self._results, self._letters)
+        if actor is None:
+            self._audits.append((Auditing(self.world, log), None))
+        elif all(actor is not other for _, other in self._audits):
+            note = actor.watched.note_start
+            self._audits.append((LentAuditing(self.world, log, actor.lending, actor.workers.clients, note=note), actor))
 
     def _turn(self, actor: Actor) -> bool:
         """Turn a member; tell whether it did anything."""
@@ -234,7 +289,9 @@ class Simulation:
         return self._actors[number % len(self._actors)] if self._actors else None
 
     def _do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one branch for each kind of step
-        actor = self._member(step.member) if isinstance(step, Stop | Crash | Freeze | Move | RefuseCommits) else None
+        actor = None
+        if isinstance(step, Stop | Crash | Freeze | Move | RefuseCommits | Audit) and step.member is not None:
+            actor = self._member(step.member)
         match step:
             case Pass(seconds):
                 self._until = self._now + seconds
@@ -255,7 +312,12 @@ class Simulation:
             case Dawdle(seconds):
                 self._latency = seconds
             case Jump(seconds):
+                self.truth.clocks_were_set = True
                 self.world.clock.jump(seconds)
+            case Meddle():
+                self._meddle(step)
+            case Audit(member) if actor or member is None:
+                self._audit(actor)
             case Stop(_, twice) if actor:
                 for _ in range(1 + twice):
                     actor.loop.stop("SIGTERM")
@@ -299,6 +361,12 @@ class Simulation:
             case "invalid":
                 self.world.tell("ENTER", "bob@example.com", partition=step.partition)
 
+    def _meddle(self, step: Meddle) -> None:
+        self.truth.meddle((FIRST_LIST + step.number, step.contact))
+        contacts = self._list(step.number)
+        if not contacts.leave(step.contact) and step.contact in CONTACTS:
+            contacts.join(step.contact, self._now)
+
     def _list(self, number: int) -> ContactList:
         list_id = FIRST_LIST + number
         return next(each.lists[list_id] for each in self.world.accounts.values() if list_id in each.lists)
@@ -336,6 +404,20 @@ class Simulation:
         self.world.portal.assert_clean()
         for actor in self._actors:
             actor.check_sums()
+        self._audit_all()
+
+    def _audit_all(self) -> None:
+        """Let so much time pass that nothing is on its way any more: then an audit finds what there is, and no more."""
+        self.world.clock.advance(LAG + 1)
+        self.world.clock.jump(DAYS)
+        auditing = Auditing(self.world, world_log(self.world, self._results, self._letters))
+        self._audits.append((auditing, None))
+        for number, report in enumerate(sorted(auditing.run(), key=_list_id)):
+            self._check_report(report, self.world.members(number))
+
+
+def _list_id(report: Report) -> int:
+    return report.listed.list_id
 
 
 @cache

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from consumer.changes import Action
+from consumer.drift import DRIFT, Findings, Kind
 from consumer.outcomes import DeadLetter, Result
 
 
@@ -38,6 +39,9 @@ class Truth:
         self._letters: set[tuple[int, int, int | None]] = set()
         self._ended_to = [0] * partitions  # below, all has an end
         self._answered: dict[Key, int] = {}
+        self._given_up: set[tuple[Key, int]] = set()
+        self._meddled: set[Key] = set()
+        self.clocks_were_set = False
 
     def tell(self, partition: int, told: Told) -> None:
         """Note an event that is being written."""
@@ -45,6 +49,10 @@ class Truth:
         self._log[partition].append(told)
         for key, action in told.changes.items():
             self._history.setdefault(key, []).append((offset, action))
+
+    def meddle(self, key: Key) -> None:
+        """Note that somebody changes a list by hand."""
+        self._meddled.add(key)
 
     def answered(self, result: Result) -> None:
         """Note that the service says of a request that it was applied."""
@@ -112,9 +120,64 @@ class Truth:
             wanted_there = history[-1][1] is Action.ADD and contact in self._contacts
             if contact in present if spared else wanted_there:
                 wanted.add(contact)
-        return frozenset(wanted)
+        meddled = {contact for each, contact in self._meddled if each == list_id}
+        return frozenset((wanted - meddled) | (present & meddled))
+
+    def check_findings(self, list_id: int, findings: Findings, present: frozenset[int] | None = None) -> None:
+        """Hold what an audit found against the log, and, where nothing is on its way any more, who is `present`."""
+        found = {example.contact: kind for kind, several in findings.examples.items() for example in several}
+        for kind, several in findings.examples.items():
+            for contact, intent, _ in several:
+                key = (list_id, contact)
+                if intent is not None:
+                    self.check_change(key, intent.position.partition, intent.position.offset, intent.action)
+                offset = -1 if intent is None else intent.position.offset
+                if kind in DRIFT and not self._may_drift(key, kind, offset):
+                    raise Broken(
+                        "an audit tells the truth",
+                        f"list {list_id}, contact {contact} is {kind} by the change at {offset}; the log has "
+                        f"{self._history.get(key)}, ended to {self._ended.get(key)}",
+                    )
+        if present is not None:
+            kinds = ((contact, self._kind((list_id, contact), present)) for contact in range(10))
+            wanted = {contact: each for contact, each in kinds if each is not None}
+            if found != wanted and not self._alike(list_id, found, wanted):
+                raise Broken("an audit finds all", f"list {list_id}: {found}, wanted {wanted}")
+
+    def _may_drift(self, key: Key, kind: Kind, offset: int) -> bool:
+        """Tell whether a contact may differ: its change was given up, or has ended and somebody has meddled with it."""
+        if kind is Kind.GIVEN_UP:
+            return (key, offset) in self._given_up
+        return key in self._meddled and self._ended.get(key, -1) >= offset
+
+    def _kind(self, key: Key, present: frozenset[int]) -> Kind | None:
+        """Say how a contact differs in the end."""
+        history, there = self._history.get(key), key[1] in present
+        if history is None:
+            return Kind.UNKNOWN if there else None
+        offset, action = history[-1]
+        if (action is Action.ADD) == there:
+            return None
+        if self._last_end_is_letter.get(key) and self._ended[key] == offset:
+            return Kind.GIVEN_UP
+        if action is Action.REMOVE:
+            return Kind.LEFT
+        return Kind.MISSING if key[1] in self._contacts else Kind.NOT_FOUND
+
+    def _alike(self, list_id: int, found: dict[int, Kind], wanted: dict[int, Kind]) -> bool:
+        """Tell whether all the difference is why a contact differs, of one that is to differ.
+
+        When a change was both applied and given up, by two members, their clocks tell which of it came last. So it
+        may be told wrongly, where somebody has meddled with the contact, or a clock was set.
+        """
+        return found.keys() == wanted.keys() and all(
+            found[contact] is wanted[contact] or self.clocks_were_set or (list_id, contact) in self._meddled
+            for contact in found
+        )
 
     def _end(self, key: Key, offset: int, *, letter: bool) -> None:
+        if letter:
+            self._given_up.add((key, offset))
         if offset >= self._ended.get(key, 0):
             self._ended[key] = offset
             self._last_end_is_letter[key] = letter
