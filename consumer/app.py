@@ -332,7 +332,8 @@ def _auditor(
             router = make_router(settings)
             yield AuditedLog(reader, topics.changes, topics.results, topics.dead_letters, router, lambda _topic: told)
 
-    return Auditor(lists, every, settings.audit.at_most_requests, lending, clients, owns, open_log)
+    most, tried_for = settings.audit.at_most_requests, settings.not_found.tried_for
+    return Auditor(lists, every, most, tried_for, lending, clients, owns, open_log)
 
 
 def _clients(settings: Settings, redactor: Redactor) -> dict[str, HubSpotClient]:

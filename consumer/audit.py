@@ -167,7 +167,8 @@ class UnknownMembers:
 class Audit:
     """A round over all lists whose turn it is. At `most` so many contacts are held at once, on either side.
 
-    With `unknown` all members that are unknown to the log are looked up, and nobody else.
+    With `unknown` all members that are unknown to the log are looked up, and nobody else. The service tries again for
+    `tried_for` seconds who was not found.
     """
 
     def __init__(
@@ -178,8 +179,11 @@ class Audit:
         most: int,
         told: Callable[[Report], None],
         progress: Progress = lambda _connector, _read, _total: None,
+        *,
         unknown: UnknownMembers | None = None,
+        tried_for: float = 0.0,
     ) -> None:
+        self._tried_for = tried_for
         self._unknown = unknown
         self._turns = turns
         self._log = log
@@ -245,45 +249,56 @@ class Audit:
         stands = {read.listed.connector: read.stand for read in reads}
         left = {read.listed.connector: read.span for read in reads}
         while left:
-            folded = self._log.fold(left, self._most)
-            comparisons = {
-                read.listed.connector: Comparison(
-                    folded.ranges[read.listed.connector],
-                    read.members,
-                    read.span,
-                    folded.intents[read.listed.connector],
-                    committed,
-                    read.read_at,
-                    complete=folded.complete,
-                )
-                for read in reads
-                if read.listed.connector in left
-            }
-            self._ask_why(reads, comparisons)
-            for read in reads:
-                comparison = comparisons.get(read.listed.connector)
-                if comparison is not None:
-                    notes = yield from self._look_up(read.listed, comparison)
-                    if self._unknown is not None:
-                        self._unknown.contacts.extend(comparison.contacts(Kind.UNKNOWN))
-                        self._unknown.unsure = self._unknown.unsure or "; ".join(notes)
-                    stand = stands[read.listed.connector]
-                    notes = tuple(dict.fromkeys((*stand.notes, *_unreadable(folded), *notes)))
-                    stands[read.listed.connector] = Stand(
-                        read.cursor, read.span.up_to, stand.findings + comparison.findings(), notes
-                    )
-            reached = {connector: folded.ranges[connector].up_to for connector in left}
-            left = {
-                connector: IdRange(reached[connector], span.up_to)
-                for connector, span in left.items()
-                if reached[connector] < span.up_to
-            }
+            left = yield from self._compare(reads, left, committed, stands)
         for read in reads:
             stand = stands[read.listed.connector]
             if read.cursor is None:
                 self._told(Report(read.listed, stand.findings, notes=stand.notes))
             else:
                 self._turns.pause(read.listed, stand)
+
+    def _compare(
+        self,
+        reads: list[_Read],
+        left: Mapping[str, IdRange],
+        committed: Mapping[TopicPartition, int | None],
+        stands: dict[str, Stand],
+    ) -> Generator[ReadRequest, ReadAnswer, dict[str, IdRange]]:
+        """Hold as much of what is left to compare against the log as fits into memory; give what is left then."""
+        folded = self._log.fold(left, self._most)
+        comparisons = {
+            read.listed.connector: Comparison(
+                folded.ranges[read.listed.connector],
+                read.members,
+                read.span,
+                folded.intents[read.listed.connector],
+                committed,
+                read.read_at,
+                complete=folded.complete,
+                tried_for=self._tried_for,
+            )
+            for read in reads
+            if read.listed.connector in left
+        }
+        self._ask_why(reads, comparisons)
+        for read in reads:
+            comparison = comparisons.get(read.listed.connector)
+            if comparison is not None:
+                notes = yield from self._look_up(read.listed, comparison)
+                if self._unknown is not None:
+                    self._unknown.contacts.extend(comparison.contacts(Kind.UNKNOWN))
+                    self._unknown.unsure = self._unknown.unsure or "; ".join(notes)
+                stand = stands[read.listed.connector]
+                notes = tuple(dict.fromkeys((*stand.notes, *_unreadable(folded), *notes)))
+                stands[read.listed.connector] = Stand(
+                    read.cursor, read.span.up_to, stand.findings + comparison.findings(), notes
+                )
+        reached = {connector: folded.ranges[connector].up_to for connector in left}
+        return {
+            connector: IdRange(reached[connector], span.up_to)
+            for connector, span in left.items()
+            if reached[connector] < span.up_to
+        }
 
     def _ask_why(self, reads: list[_Read], comparisons: Mapping[str, Comparison]) -> None:
         """Let results and dead letters say why contacts differ."""

@@ -42,6 +42,7 @@ class Auditor:
         lists: Sequence[Listed],
         every: float,
         at_most_requests: int,
+        tried_for: float,
         lending: Lending,
         clients: Mapping[str, HubSpotClient],
         owns: Callable[[], bool],
@@ -49,6 +50,7 @@ class Auditor:
     ) -> None:
         self._lists = lists
         self._requests = at_most_requests
+        self._tried_for = tried_for
         self._lending = lending
         self._clients = clients
         self._owns = owns
@@ -86,7 +88,7 @@ class Auditor:
         audit: Audit | None = None
         try:
             with self._open_log(self._rest) as opened:
-                audit = Audit(self._turns, opened, budget, MOST_AT_ONCE, self._report)
+                audit = Audit(self._turns, opened, budget, MOST_AT_ONCE, self._report, tried_for=self._tried_for)
                 self._go_through(Walk(audit.steps(), budget))
         except _Over:
             _log.info("audit ended early: this member audits no more", requests=budget.spent)

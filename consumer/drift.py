@@ -115,7 +115,7 @@ class Comparison:
 
     `members` are ascending and may lie beyond the range: what was read of the list, within `known`. `intents` are of
     the range and are used up. `committed` is where the group stood before the members were read, which began at
-    `read_at` (seconds since 1970).
+    `read_at` (seconds since 1970). The service tries again for `tried_for` seconds who was not found.
     """
 
     def __init__(
@@ -128,6 +128,7 @@ class Comparison:
         read_at: float,
         *,
         complete: bool = True,
+        tried_for: float = 0.0,
     ) -> None:
         self._span = span
         self._members = members
@@ -135,10 +136,12 @@ class Comparison:
         self._intents = intents  # from now on of those that differ
         self._committed = committed
         self._applied_before = round((read_at - LAG) * 1000)
+        self._tried_before = round((read_at - tried_for) * 1000)
         self._complete = complete
         self._number = 0
         self._in_log = 0
         self._still_there: set[int] = set()
+        self._leaving: set[int] = set()  # who is not on the list, and whose removal is on its way all the same
         self._unknown = array("q")
         self._recent: set[int] = set()
         self._not_found: dict[int, int] = {}  # when HubSpot said so
@@ -178,9 +181,9 @@ class Comparison:
             del self._not_found[contact]
 
     def to_look_up(self, most: int) -> list[int]:
-        """Give contacts that merging, or their absence, may explain: so many at most."""
-        pairs = zip_longest(self.contacts(Kind.MISSING), self.contacts(Kind.UNKNOWN))
-        found = (each for pair in pairs for each in pair if each is not None)
+        """Give contacts that merging, or their absence, may explain, or that may exist by now: so many at most."""
+        rows = zip_longest(*map(self.contacts, (Kind.MISSING, Kind.UNKNOWN, Kind.NOT_FOUND)))
+        found = (each for row in rows for each in row if each is not None)
         chosen = list(islice(found, most))
         return chosen + list(islice(self.contacts(Kind.LEFT), most - len(chosen)))
 
@@ -190,6 +193,8 @@ class Comparison:
         for contact in asked:
             if self._intents.action(contact) is Action.ADD:
                 if contact in contacts.merged:
+                    if self._not_found.get(contact, self._tried_before) < self._tried_before:
+                        del self._not_found[contact]  # it exists by now, and nobody tries it any more
                     continue
                 if contact not in survivors:
                     self._gone.add(contact)
@@ -262,6 +267,8 @@ class Comparison:
                     self._still_there.add(contact)
         for contact in list(intents):
             if intents.action(contact) is Action.REMOVE and contact not in self._still_there:
+                if self._waits(contact):
+                    self._leaving.add(contact)
                 intents.discard(contact)
 
     def _waits(self, contact: int) -> bool | None:
@@ -286,10 +293,9 @@ class Comparison:
 
     def _explains(self, old: int) -> bool:
         """Tell whether one that was merged away is to be on the list, or may be: its survivor stands in its place."""
-        waits = self._waits(old)
-        if waits is None:
-            return old not in self._span
-        return waits or old in self._recent or self._intents.action(old) is Action.ADD
+        if old not in self._span or old in self._leaving:
+            return True
+        return self._intents.action(old) is Action.ADD
 
     def _note(self, contact: int, kind: Kind) -> str | None:
         intent = self._intents.get(contact)

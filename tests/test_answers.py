@@ -378,7 +378,8 @@ def _page(body: object, above: int = 0) -> Page | Verdict:
         ({"results": [{"recordId": "7"}], "paging": {"next": {"after": 7}}}, Page((7,), "7")),
         ({"results": [{"recordId": "7"}], "paging": {"next": None}, "total": "many"}, Page((7,))),
         ({"results": [{"recordId": "7"}], "paging": {"next": {"after": ""}}}, Page((7,))),
-        ({"results": []}, Page(())),
+        ({"results": [], "total": "0"}, Page((), None, 0)),
+        ({"results": [], "total": True}, Page(())),
     ],
 )
 def test_a_page_of_members(body: object, page: Page) -> None:

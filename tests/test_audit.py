@@ -175,6 +175,7 @@ def test_nobody_differs() -> None:
 def test_what_became_of_those_who_differ() -> None:
     """Results and dead letters of this list say why somebody differs; those of other lists say nothing."""
     site = Site({10: [8]}, {"vip": [(contact, Action.ADD) for contact in range(1, 8)]})
+    site.merged = {contact: set() for contact in range(2, 9)}
     site.result(1, Outcome.NOT_FOUND, 0)
     site.result(2, Outcome.ADDED, 1, at=LONG_AGO + 1)
     site.letter("3", 2)
@@ -343,6 +344,16 @@ def _step(walk: Walk, site: Site, now: float = 0.0, chance: float = 0.0) -> None
     """Ask what is to be asked next, and bring in the answer."""
     assert walk.request is not None
     walk.answered(site.answer(walk.request), now, chance)
+
+
+def test_retries_use_up_what_was_kept_for_looking_up() -> None:
+    """When looking up fails again and again, no more requests are sent than a round may take, and that is told."""
+    site = Site({10: [500]}, {"vip": [(each, Action.ADD) for each in range(1, 300)]})
+    site.instead = [Page((500,)), AWAY, AWAY]
+    [report] = rounds(site, requests=5)
+    assert sum(isinstance(each, PageRequest | ContactsRequest) for each in site.asked) == 5
+    assert counts(report) == {Kind.MISSING: 299, Kind.UNKNOWN: 1}
+    assert [each for each in report.notes if "no request was left" in each]
 
 
 def _walk(site: Site, requests: int | None = None) -> tuple[Walk, list[Report]]:

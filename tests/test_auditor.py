@@ -87,7 +87,7 @@ class Running:
         self.lending = Heard()
         self.owns = True
         clients = {"acme": self.hubspot.client}
-        self.auditor = Auditor([VIP], SOON, 500, self.lending, clients, lambda: self.owns, open_log)
+        self.auditor = Auditor([VIP], SOON, 500, 0.0, self.lending, clients, lambda: self.owns, open_log)
 
 
 @contextmanager

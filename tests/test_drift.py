@@ -39,6 +39,7 @@ class Case:
     told: Mapping[int, Sequence[Told]] = field(default_factory=dict)
     committed: int | None = 100
     complete: bool = True
+    tried_for: float = 0.0
 
     def position(self, contact: int) -> Position:
         """Give where the change of a contact lies."""
@@ -52,7 +53,9 @@ class Case:
                 intents.note(contact, action, TopicPartition(TOPIC, 0), offset, offset)
         members = sorted(each for each in self.members if each in span)
         committed = {TopicPartition(TOPIC, 0): self.committed}
-        made = Comparison(span, members, span, intents, committed, READ_AT, complete=self.complete)
+        made = Comparison(
+            span, members, span, intents, committed, READ_AT, complete=self.complete, tried_for=self.tried_for
+        )
         records = [(contact, each) for contact, several in self.told.items() for each in several]
         for contact, told in records:
             if told.outcome is None:
@@ -158,6 +161,23 @@ def test_only_the_newest_change_counts() -> None:
     assert kinds(comparison) == {7: Kind.MISSING}
 
 
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ([Told(RECENT, Outcome.ADDED)], Kind.ON_THEIR_WAY),
+        ([Told(SETTLED, Outcome.ADDED)], Kind.MISSING),
+        ([Told(RECENT, None)], Kind.GIVEN_UP),
+        ([Told(SETTLED - 1, Outcome.NOT_FOUND), Told(SETTLED, Outcome.ADDED)], Kind.MISSING),
+        ([Told(SETTLED - 1, Outcome.ADDED), Told(SETTLED, Outcome.NOT_FOUND)], Kind.NOT_FOUND),
+        ([Told(SETTLED - 1, None), Told(SETTLED, Outcome.UNCHANGED)], Kind.MISSING),
+        ([Told(SETTLED - 1, Outcome.UNCHANGED), Told(SETTLED, None)], Kind.GIVEN_UP),
+    ],
+)
+def test_the_last_word_on_a_change_counts(told: list[Told], kind: Kind) -> None:
+    """A change that came to several ends, for it was sent again, counts as what it came to last."""
+    assert kinds(Case(log={7: Action.ADD}, told={7: told}).compare()) == {7: kind}
+
+
 def test_an_event_that_nobody_could_use() -> None:
     """An event that was given up unread, and can be read by now, is given up; what was applied of it since is not."""
     case = Case(log={7: Action.ADD, 8: Action.ADD})
@@ -173,11 +193,11 @@ def test_an_event_that_nobody_could_use() -> None:
 def test_examples_are_few_and_say_what_decided() -> None:
     """Of each kind a handful of contacts is shown, with the change that decided them, however many there are."""
     case = Case(log=dict.fromkeys(range(1, 21), Action.ADD), members=frozenset(range(30, 50)))
-    findings = case.compare().findings() + case.compare().findings()
-    assert {kind: len(several) for kind, several in findings.examples.items() if several} == {
-        Kind.MISSING: EXAMPLES,
-        Kind.UNKNOWN: EXAMPLES,
-    }
+    for findings in (case.compare().findings(), case.compare().findings() + case.compare().findings()):
+        assert {kind: len(several) for kind, several in findings.examples.items() if several} == {
+            Kind.MISSING: EXAMPLES,
+            Kind.UNKNOWN: EXAMPLES,
+        }
     assert findings.examples[Kind.MISSING][1] == Example(2, Intent(Action.ADD, Position(TOPIC, 0, 1), 1))
     assert findings.examples[Kind.UNKNOWN][0] == Example(30)
 
@@ -214,6 +234,19 @@ def test_merged_contacts(
     assert comparison.findings().drift == sum(kind in DRIFT for kind in wanted.values())
 
 
+@pytest.mark.parametrize(
+    ("exists", "tried_for", "kind"),
+    [(False, 0.0, Kind.NOT_FOUND), (True, 0.0, Kind.MISSING), (True, 2 * LAG, Kind.NOT_FOUND)],
+)
+def test_who_was_not_found_and_exists_by_now(exists: bool, tried_for: float, kind: Kind) -> None:
+    """A contact that exists by now is missing once nobody tries it any more."""
+    told = {7: [Told(SETTLED, Outcome.NOT_FOUND)]}
+    comparison = Case(log={7: Action.ADD}, told=told, tried_for=tried_for).compare()
+    assert comparison.to_look_up(10) == [7]
+    comparison.looked_up([7], Contacts({7: frozenset()} if exists else {}))
+    assert kinds(comparison) == {7: kind}
+
+
 def test_a_survivor_explains_those_who_were_not_asked_for() -> None:
     """When a member tells who was merged into it, those are explained as well."""
     comparison = Case(log={6: Action.ADD, 7: Action.ADD}, members=frozenset({8})).compare()
@@ -223,9 +256,10 @@ def test_a_survivor_explains_those_who_were_not_asked_for() -> None:
 
 def test_a_merged_contact_whose_change_is_on_its_way() -> None:
     """A member in whose place a change is on its way is no stranger."""
-    comparison = Case(log={7: Action.REMOVE, 9: Action.ADD}, members=frozenset({8}), committed=0).compare()
-    comparison.looked_up(comparison.to_look_up(10), Contacts({8: frozenset({9})}))
-    assert kinds(comparison) == {9: Kind.ON_THEIR_WAY, 8: Kind.MERGED}
+    for action in Action:
+        comparison = Case(log={9: action}, members=frozenset({8}), committed=0).compare()
+        comparison.looked_up(comparison.to_look_up(10), Contacts({8: frozenset({9})}))
+        assert kinds(comparison)[8] is Kind.MERGED
 
 
 def test_contacts_of_another_range_get_the_benefit_of_the_doubt() -> None:

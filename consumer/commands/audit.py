@@ -122,9 +122,12 @@ def compare(
         topics = settings.topics
         log = AuditedLog(reader, topics.changes, topics.results, topics.dead_letters, router, begin)
         budget = Budget()
-        steps = Audit(Turns(lists), log, budget, MOST_AT_ONCE, reports.append, told, unknown).steps()
+        tried_for = settings.not_found.tried_for
+        audit = Audit(
+            Turns(lists), log, budget, MOST_AT_ONCE, reports.append, told, unknown=unknown, tried_for=tried_for
+        )
         limits = {name: settings.accounts[name].requests_per_10s for name in asked}
-        go_through(Walk(steps, budget), asked, limits)
+        go_through(Walk(audit.steps(), budget), asked, limits)
     return sorted(reports, key=lambda each: lists.index(each.listed))
 
 

@@ -147,8 +147,8 @@ def page_answer(
             "so they cannot be compared"
         )
         return Terminal(replace(_details(status, headers, {}), message=told), OUT_OF_ORDER, Scope.LIST)
-    total = answer.get("total")
-    return Page(known, cursor, total if isinstance(total, int) else None)
+    total = str(answer.get("total"))
+    return Page(known, cursor, int(total) if total.isascii() and total.isdecimal() and len(total) < 20 else None)  # noqa: PLR2004 - sane sizes
 
 
 def contacts_answer(status: int, headers: Mapping[str, str], body: bytes) -> Contacts | Recoverable | Terminal:

@@ -105,6 +105,11 @@ class NotFound(_Section):
     retries: Retries = 3
     over: Timespan = 3600.0
 
+    @property
+    def tried_for(self) -> float:
+        """For how many seconds after its first answer a contact may be tried again."""
+        return self.over if self.retries else 0.0
+
 
 class Admin(_Section):
     """Where metrics, health and the status page are served."""

@@ -73,6 +73,7 @@ def told(world: World) -> World:
     world.commit(CHANGES, 6)
     world.write(RESULTS, decided(result((5, "NOT_FOUND")), 3))
     world.write(DEAD_LETTERS, decided(letter("6"), 4))
+    world.at_hubspot(lambda portal: setattr(portal.accounts["acme"], "contacts", {*range(1, 100)} - {5}))
     world.at_hubspot(lambda portal: portal.accounts["acme"].merge(7, 70))
     world.at_hubspot(lambda portal: portal.accounts["acme"].lists[10].join(70, 0.0))
     return world

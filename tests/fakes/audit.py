@@ -1,6 +1,6 @@
 """An audit beside the members of a world, in the same scripted time: by itself, as the command, or lent by a member."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from consumer.app import make_router
@@ -66,13 +66,17 @@ class Auditing:
         self.asked = clients(world)
         self._clock = world.clock
         budget = Budget(requests)
-        audit = Audit(turns or Turns(lists(world)), log, budget, MOST, self.reports.append)
+        tried_for = world.settings.not_found.tried_for
+        audit = Audit(turns or Turns(lists(world)), log, budget, MOST, self.reports.append, tried_for=tried_for)
         self.walk = Walk(audit.steps(), budget)
 
     @property
     def due(self) -> float:
         """When the next request may leave; infinity when all is done."""
         return float("inf") if self.walk.request is None else self.walk.not_before
+
+    def look(self) -> None:
+        """Note what has happened since."""
 
     def turn(self) -> None:
         """Ask once, if it is time."""
@@ -105,27 +109,42 @@ class LentAuditing(Auditing):
         clients_: dict[str, HubSpotClient],
         turns: Turns | None = None,
         requests: int | None = None,
+        note: Callable[[str, float], None] = lambda _account, _at: None,
     ) -> None:
         super().__init__(world, log, turns, requests)
+        super().close()
         self.asked = clients_
+        self._note = note  # is told of every request that leaves, and when
         self._lending = lending
         self._leave: Leave | None = None
+        self._given_at: float | None = None
         self._told = 0
         self._wall = world.clock.time
         lending.tell(Audits(on=True))
 
+    def look(self) -> None:
+        """Note when leave is given."""
+        if self._leave is not None and self._given_at is None and self._leave.wait(0.0):
+            self._given_at = self._clock.monotonic()
+
     def turn(self) -> None:
         """Ask for leave, or use it."""
+        self.look()
         request = self.walk.request
         if request is None or self._clock.monotonic() < self.walk.not_before:
             return
         if self._leave is None:
             self._leave = self._lending.ask(request.account)
-        elif self._leave.wait(0.0):
+        elif self._given_at is not None:
             answer = self.asked[request.account].read(request, may_refresh=self._leave.may_refresh)
-            self._leave = None
+            for _ in range(answer.requests):
+                self._note(request.account, self._given_at)
+            self._leave = self._given_at = None
             self._lending.tell(Returned(request.account, answer))
             self.walk.answered(answer, self._clock.monotonic(), 0.5)
             for report in self.reports[self._told :]:
                 self._lending.tell(Audited(report, self._wall()))
             self._told = len(self.reports)
+
+    def close(self) -> None:
+        """Close nothing: the clients are the member's."""

@@ -49,6 +49,11 @@ class ScriptedWorkers:
         }
 
     @property
+    def clients(self) -> dict[str, HubSpotClient]:
+        """The accounts' clients, with the member's tokens."""
+        return self._clients
+
+    @property
     def on_the_wire(self) -> list[Request]:
         """Requests whose answers are not back."""
         return [answer.request for _, answer in self._answers] + [request for _, request, _ in self._held]

@@ -2,7 +2,8 @@
 
 `python -m tests.load.audit` prints what was seen, as one JSON object; with `--emptied` somebody has emptied the list by
 hand, so that everybody differs. It is meant for a process of its own, whose memory is then the command's: events,
-results and the pages of the simulated HubSpot are made as they are read.
+results and the pages of the simulated HubSpot are made as they are read. `--most 300000` holds as many contacts at once
+as an audit beside the service does.
 """
 
 import json
@@ -122,8 +123,8 @@ class Made:
         return results()
 
 
-def run(*, emptied: bool) -> Seen:
-    """Audit the list."""
+def run(*, emptied: bool, most: int = MOST_AT_ONCE) -> Seen:
+    """Audit the list, with so many contacts in memory at most."""
     w = World(make_settings(1), MemoryBroker(PARTITIONS))
     w.portal.keep_log = False
     w.account.contacts = range(FIRST_ID, FIRST_ID + 2 * MEMBERS)
@@ -144,9 +145,7 @@ def run(*, emptied: bool) -> Seen:
     reports: list[Report] = []
     budget = Budget()
     began, cpu = clock(), time.process_time()
-    walk = Walk(
-        Audit(Turns([Listed("c0", "acme", FIRST_LIST)]), log, budget, MOST_AT_ONCE, reports.append).steps(), budget
-    )
+    walk = Walk(Audit(Turns([Listed("c0", "acme", FIRST_LIST)]), log, budget, most, reports.append).steps(), budget)
     go_through(walk, {"acme": client}, {"acme": its.requests_per_10s}, clock, w.clock.advance)
     [report] = reports
     found = report.findings
@@ -175,4 +174,5 @@ def _peak() -> float:
 if __name__ == "__main__":
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--emptied", action="store_true")
-    sys.stdout.write(json.dumps(run(emptied=parser.parse_args().emptied)._asdict()) + "\n")
+    parser.add_argument("--most", type=int, default=MOST_AT_ONCE)
+    sys.stdout.write(json.dumps(run(**vars(parser.parse_args()))._asdict()) + "\n")

@@ -11,7 +11,9 @@ from consumer.accounts import Account
 from consumer.changes import Assignment, Change, TopicPartition
 from consumer.delivery import Delivery
 from consumer.doubts import Doubt, Doubts
+from consumer.drift import Comparison
 from consumer.guard import Guard, Removals, Ruling
+from consumer.history import Position
 from consumer.list_sync import ListSync, Settled
 from consumer.loop import Loop
 from consumer.not_found import NotFound
@@ -312,37 +314,72 @@ def _rebuilds_without_looking_back() -> Any:  # noqa: ANN401 - as above
     return _swapped(Pursuit, told=deaf)
 
 
+def _takes_what_is_on_its_way_for_drift() -> Any:  # noqa: ANN401 - as above
+    def waits(self: Comparison, contact: int) -> bool | None:
+        return None if self._intents.get(contact) is None else False
+
+    return _swapped(Comparison, _waits=waits)
+
+
+def _audits_without_dead_letters() -> Any:  # noqa: ANN401 - as above
+    def letter(self: Comparison, contact: int, change: Position, recorded_at: int, reason: str) -> None:
+        del self, contact, change, recorded_at, reason
+
+    return _swapped(Comparison, letter=letter)
+
+
+def _overlooks_unknown_members_in_an_audit() -> Any:  # noqa: ANN401 - as above
+    match = Comparison._match
+
+    def overlook(self: Comparison) -> None:
+        match(self)
+        del self._unknown[:]
+
+    return _swapped(Comparison, _match=overlook)
+
+
+def _lends_what_the_rate_does_not_have() -> Any:  # noqa: ANN401 - as above
+    def lend(self: Account, now: float, *, refresh: bool) -> None:
+        del self, now, refresh
+
+    return _swapped(Account, lend=lend)
+
+
 DEFECTS: dict[str, tuple[Defect, int]] = {
     defect.__name__.strip("_").replace("_", " "): (defect, seed)
     for defect, seed in (
-        (_commits_before_the_dead_letter_is_acknowledged, 5),
-        (_commits_before_the_result_is_acknowledged, 9),
-        (_commits_the_newest_offset_of_a_batch, 1),
-        (_resends_the_frozen_batch, 77),
-        (_ignores_the_epoch, 21),
+        (_commits_before_the_dead_letter_is_acknowledged, 7),
+        (_commits_before_the_result_is_acknowledged, 11),
+        (_commits_the_newest_offset_of_a_batch, 6),
+        (_resends_the_frozen_batch, 22),
+        (_ignores_the_epoch, 7),
         (_drops_a_window_on_revoke_and_commits, 9),
-        (_sends_two_requests_on_one_list, 1),
-        (_does_not_confirm_late_effects, 141),
-        (_does_not_inherit_late_effects, 80),
-        (_forgets_what_is_contested_when_a_doubt_ends, 80),
-        (_flushes_before_it_has_caught_up, 59),
+        (_sends_two_requests_on_one_list, 3),
+        (_does_not_confirm_late_effects, 35),
+        (_does_not_inherit_late_effects, 13),
+        (_forgets_what_is_contested_when_a_doubt_ends, 13),
+        (_flushes_before_it_has_caught_up, 8),
         (_resets_the_bucket_on_429, 45),
         (_folds_back_without_the_first_offset, 4),
-        (_sends_after_its_session, 20),
-        (_sends_after_the_revoke, 558),
-        (_believes_that_every_commit_was_taken, 0),
-        (_keeps_the_first_intent, 0),
-        (_forgets_the_unsent_rest_of_a_batch, 46),
-        (_holds_nothing_for_an_invalid_id, 29),
+        (_sends_after_its_session, 7),
+        (_sends_after_the_revoke, 110),
+        (_believes_that_every_commit_was_taken, 3),
+        (_keeps_the_first_intent, 1),
+        (_forgets_the_unsent_rest_of_a_batch, 11),
+        (_holds_nothing_for_an_invalid_id, 91),
         (_lets_go_of_a_batch_with_its_first_request, 1),
-        (_tries_again_what_has_left, 4),
-        (_tries_again_what_left_while_it_was_asked_for, 302),
-        (_keeps_the_tries_of_a_revoked_partition, 82),
-        (_does_not_doubt_a_try, 241),
-        (_does_not_hold, 6),
-        (_weighs_each_flush_by_itself, 241),
-        (_releases_for_ever, 37),
-        (_rebuilds_without_looking_back, 503),
+        (_tries_again_what_has_left, 89),
+        (_tries_again_what_left_while_it_was_asked_for, 330),
+        (_keeps_the_tries_of_a_revoked_partition, 177),
+        (_does_not_doubt_a_try, 372),
+        (_does_not_hold, 20),
+        (_weighs_each_flush_by_itself, 42),
+        (_releases_for_ever, 413),
+        (_rebuilds_without_looking_back, 27),
+        (_takes_what_is_on_its_way_for_drift, 24),
+        (_audits_without_dead_letters, 55),
+        (_overlooks_unknown_members_in_an_audit, 28),
+        (_lends_what_the_rate_does_not_have, 44),
     )
 }
 """All of them by name, each with the first seed that finds it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Message
 
 from consumer.changes import Action, TopicPartition
+from consumer.lending import Lending
 from consumer.outcomes import Answer, DeadLetter, Request, Result
 from consumer.permit import Permit
 from consumer.ports import Listener
@@ -57,6 +58,7 @@ class Actor(Member):
     def __init__(self, simulation: "Simulation", number: int) -> None:
         self.simulation = simulation
         self.number = number
+        self.lending = Lending()
         self.busy = 0  # counts what it did
         self.doom: tuple[Seam, int] | None = None
         self.crashed = False
@@ -74,13 +76,15 @@ class Actor(Member):
         registry = MemoryRegistry()
         registry.schemas = simulation.world.registry.schemas
         self.registry = registry
+        self.watched = WatchedWorkers(self)
         super().__init__(
             simulation.world,
-            workers=WatchedWorkers(self),
+            workers=self.watched,
             sink=WatchedSink(self),
             registry=registry,
             source=lambda listener: WatchedSource(self, listener),
             seed=number + 1,
+            lending=self.lending,
         )
         self.guard_law = GuardLaw(self)
 
@@ -198,7 +202,7 @@ class WatchedWorkers(ScriptedWorkers):
         self._actor.handled[request.request_id] = seen
         tick, at = self._submitted[request.request_id]
         for each in seen:
-            self._note_start(request.account, at)
+            self.note_start(request.account, at)
             if each.method == "PUT":
                 self._check(request, each, tick)
                 if request.again:
@@ -216,7 +220,8 @@ class WatchedWorkers(ScriptedWorkers):
                 position = self._actor.source.position(where)
                 self._simulation.truth.check_intent((request.list_id, contact), action, position)
 
-    def _note_start(self, account: str, at: float) -> None:
+    def note_start(self, account: str, at: float) -> None:
+        """Hold a request that starts against the rate of its account."""
         starts = self._starts.setdefault(account, [])
         insort(starts, at)
         limit = self._simulation.world.settings.accounts[account].requests_per_10s
@@ -260,6 +265,7 @@ class WatchedSink(MemorySink):
     def keep(self, record: Result | DeadLetter) -> None:
         """Put a record into its topic."""
         self._actor.simulation.truth.record(record)
+        self._actor.simulation.keep(record)
 
     def _check(self, result: Result) -> None:
         seen = self._actor.handled[result.request_id]

@@ -192,6 +192,21 @@ class Jump:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Meddle:
+    """Put a contact on a list by hand, in HubSpot; or take it off, if it is there."""
+
+    number: int
+    contact: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Begin to hold all lists against the log: as a process of its own, or by leave of a member."""
+
+    member: int | None = None
+
+
 Step = (
     Pass
     | Tell
@@ -212,6 +227,8 @@ Step = (
     | Release
     | Rebuild
     | Jump
+    | Meddle
+    | Audit
 )
 
 
@@ -268,7 +285,7 @@ def make_plan(seed: int) -> Plan:
         made[where:where] = story(chance, setup)
     steps = (
         replace(step, contact=contacts[(step.contact - 1) % len(contacts)])
-        if isinstance(step, Tell | Create | Merge)
+        if isinstance(step, Tell | Create | Merge | Meddle)
         else step
         for step in made
     )
@@ -433,6 +450,8 @@ _RARE: tuple[tuple[_Maker, float], ...] = (
     (_withhold, 2),
     (_refuse_commits, 1),
     (_rebuild, 1),
+    (lambda chance, setup: Meddle(chance.randrange(len(setup.sources)), chance.randint(1, 5)), 0.5),
+    (lambda chance, _setup: Audit(chance.choice((None, chance.randrange(4)))), 1),
     (lambda chance, setup: Release(chance.randrange(4), chance.randrange(len(setup.sources))), 1),
     (lambda chance, _setup: Dawdle(chance.choice((0.0, 0.2, 1.0, 4.0))), 2),
     (lambda chance, _setup: Jump(chance.choice((-3600.0, -5.0, 5.0, 86_400.0))), 0.3),

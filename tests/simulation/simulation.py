@@ -10,13 +10,15 @@ from functools import cache, partial
 from typing import NamedTuple
 
 from consumer.changes import Action, TopicPartition
+from consumer.drift import LAG, Report
 from consumer.loop import State
-from consumer.outcomes import Request
+from consumer.outcomes import DeadLetter, Request, Result
 from consumer.settings import Settings
 from consumer.simulator.accounts import ContactList
 from consumer.simulator.calls import Quirks
 from consumer.simulator.messages import Handled
 from consumer.simulator.portal import Portal
+from tests.fakes.audit import Auditing, LentAuditing, world_log
 from tests.fakes.group import Group
 from tests.fakes.kafka import TOPIC, MemoryBroker, MemorySource
 from tests.fakes.service import FIRST_LIST, World, make_settings
@@ -24,6 +26,7 @@ from tests.simulation.members import Actor, Crashed
 from tests.simulation.plan import (
     SESSION_TIMEOUT,
     SETTLE,
+    Audit,
     Crash,
     Create,
     Dawdle,
@@ -33,6 +36,7 @@ from tests.simulation.plan import (
     Hit,
     Join,
     Jump,
+    Meddle,
     Merge,
     Move,
     Odd,
@@ -56,7 +60,8 @@ CONTACTS = frozenset({1, 2, 3})  # exist in HubSpot at the start; plans tell of 
 SURVIVOR = 10  # a contact is merged into the one whose number is so much higher
 SURVIVORS = frozenset(range(SURVIVOR + 1, SURVIVOR + 6))
 TOKEN_LIFE = 120  # seconds of an access token
-_OF_A_MEMBER = Stop | Crash | Freeze | Move | RefuseCommits | Release
+_OF_A_MEMBER = Stop | Crash | Freeze | Move | RefuseCommits | Release | Audit
+DAYS = 3 * 86_400.0  # seconds; no plan sets the date so far back
 ALL_IN = 6_000.0  # seconds, after everything was healed, until all must be committed
 
 
@@ -118,7 +123,11 @@ class Simulation:
         self._rebuilds: list[Rebuilding] = []  # that are running
         self._spoilt: set[int] = set()  # lists of which a rebuild ended too soon
         self._given_up: set[Key] = set()  # by rebuilds
-        self._rebuilt = False  # there was a rebuild
+        self._rebuilt: set[int] = set()  # lists of which there was a rebuild
+        self._merged: set[int] = set()
+        self._audits: list[tuple[Auditing, Actor | None]] = []
+        self._results: list[Result] = []
+        self._letters: list[DeadLetter] = []
 
     @property
     def _now(self) -> float:
@@ -138,11 +147,20 @@ class Simulation:
                 actor.workers.close()
             for rebuild in self._rebuilds:
                 rebuild.workers.close()
+            for auditing, _ in self._audits:
+                auditing.close()
 
     def tick(self) -> int:
         """Give the next number: what has the lower one was before."""
         self._ticks += 1
         return self._ticks
+
+    def keep(self, record: Result | DeadLetter) -> None:
+        """Keep a record that is in its topic."""
+        if isinstance(record, Result):
+            self._results.append(record)
+        else:
+            self._letters.append(record)
 
     def where(self, contact: int) -> TopicPartition:
         """Give the partition of all that is ever told of a contact."""
@@ -183,6 +201,7 @@ class Simulation:
         times = [limit, self._until, *(at for at, _ in self._sessions)]
         times += [each.workers.next_due if each.awake_at <= now else each.awake_at for each in self._actors]
         times += [each.workers.next_due for each in self._rebuilds]
+        times += [auditing.due for auditing, _ in self._audits]
         ahead = min((time for time in times if time > now), default=now + LONGEST)
         self.world.clock.advance(min(self._piece, ahead - now))
         now = self._now
@@ -202,10 +221,11 @@ class Simulation:
         for each in list(self._rebuilds):
             busy |= each.step()
             self._follow(each)
+        busy |= self._turn_audits()
         self._piece = SHORTEST if busy else min(self._piece * 2, LONGEST)
 
     def _rebuild(self, step: Rebuild) -> None:
-        self._rebuilt = True
+        self._rebuilt.add(step.number)
         self._rebuilds.append(Rebuilding(self.world, step.number, step.seconds, kill=step.kill))
 
     def _follow(self, rebuild: Rebuilding) -> None:
@@ -217,6 +237,46 @@ class Simulation:
             rebuild.workers.close()
             if rebuild.unfinished:
                 self._spoilt.add(rebuild.number)
+
+    def _turn_audits(self) -> bool:
+        """Let audits go on, and hold what they have found against the truth; tell whether any did anything."""
+        busy = False
+        for entry in list(self._audits):
+            auditing, actor = entry
+            if actor is not None and actor not in self._actors:
+                self._audits.remove(entry)  # it went with its member
+                continue
+            auditing.look()
+            if actor is not None and (actor.awake_at > self._now or actor in self._waiting):
+                continue
+            before, reported = auditing.walk.request, len(auditing.reports)
+            auditing.turn()
+            for report in auditing.reports[reported:]:
+                if report.findings is not None:
+                    self.truth.check_findings(report.listed.list_id, report.findings, self._unsure())
+            busy |= auditing.walk.request is not before
+            if auditing.walk.request is None:
+                self._audits.remove(entry)
+                auditing.close()
+        return busy
+
+    def _audit(self, actor: Actor | None) -> None:
+        log = world_log(self.world, self._results, self._letters)
+        if actor is None:
+            self._audits.append((Auditing(self.world, log), None))
+        elif all(actor is not other for _, other in self._audits):
+            note = actor.watched.note_start
+            self._audits.append((LentAuditing(self.world, log, actor.lending, actor.workers.clients, note=note), actor))
+
+    def _unsure(self) -> set[Key]:
+        """Give the lists and contacts of which an audit may say anything.
+
+        Those that a rebuild may have touched meanwhile, or a try that nobody knew of any more; and merged contacts.
+        """
+        rebuilt = {(FIRST_LIST + number, contact) for number in self._rebuilt for contact in range(1, 6)}
+        both = {each for contact in self._merged for each in (contact, contact + SURVIVOR)}
+        merged = {(FIRST_LIST + number, each) for number in range(len(self._setup.sources)) for each in both}
+        return rebuilt | merged | self._orphaned()
 
     def _follow_tries(self) -> None:
         """Find the tries that take effect when whoever made them has given the partition up, or is gone.
@@ -315,7 +375,9 @@ class Simulation:
         return self._actors[number % len(self._actors)] if self._actors else None
 
     def _do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one branch for each kind of step
-        actor = self._member(step.member) if isinstance(step, _OF_A_MEMBER) else None
+        actor = None
+        if isinstance(step, _OF_A_MEMBER) and step.member is not None:
+            actor = self._member(step.member)
         match step:
             case Pass(seconds):
                 self._until = self._now + seconds
@@ -330,6 +392,7 @@ class Simulation:
             case Create(contact):
                 self._contacts.add(contact)
             case Merge(contact):
+                self._merged.add(contact)
                 for account in self.world.accounts.values():
                     account.merge(contact, contact + SURVIVOR)
             case Heal():
@@ -341,7 +404,11 @@ class Simulation:
             case Dawdle(seconds):
                 self._latency = seconds
             case Jump(seconds):
-                self.world.clock.jump(seconds)
+                self._set_clocks(seconds)
+            case Meddle():
+                self._meddle(step)
+            case Audit(member) if actor or member is None:
+                self._audit(actor)
             case Stop(_, twice) if actor:
                 for _ in range(1 + twice):
                     actor.loop.stop("SIGTERM")
@@ -389,6 +456,16 @@ class Simulation:
             case "invalid":
                 self.world.tell("ENTER", "bob@example.com", partition=step.partition)
 
+    def _set_clocks(self, seconds: float) -> None:
+        self.truth.clocks_were_set = True
+        self.world.clock.jump(seconds)
+
+    def _meddle(self, step: Meddle) -> None:
+        self.truth.meddle((FIRST_LIST + step.number, step.contact))
+        contacts, contact = self._list(step.number), self.world.account.survivor(step.contact)
+        if contact is not None and not contacts.leave(contact):
+            contacts.join(contact, self._now)
+
     def _list(self, number: int) -> ContactList:
         list_id = FIRST_LIST + number
         return next(each.lists[list_id] for each in self.world.accounts.values() if list_id in each.lists)
@@ -423,16 +500,42 @@ class Simulation:
                 found = self._found(number)
                 excused = self._orphaned() | self._given_up
                 self._compare(number, found, self.truth.members(FIRST_LIST + number, found, excused))
+        self._audit_all()
         if self._rebuilt:
-            for number in range(len(self._setup.sources)):
-                self._rebuild(Rebuild(number))
-            self._come_to_rest()
-            for number in range(len(self._setup.sources)):
-                existing = {contact for contact in range(1, 6) if self.world.account.survivor(contact) is not None}
-                self._compare(number, self._found(number), self.truth.rebuilt(FIRST_LIST + number, existing))
+            self._rebuild_all()
         self.world.portal.assert_clean()
         for actor in self._actors:
             actor.check_sums()
+
+    def _audit_all(self) -> None:
+        """Let so much time pass that nothing is on its way any more: then an audit finds what there is, and no more."""
+        self.world.clock.advance(LAG + 1)
+        self.world.clock.jump(DAYS)
+        auditing = Auditing(self.world, world_log(self.world, self._results, self._letters))
+        self._audits.append((auditing, None))
+        unsure = self._unsure()
+        for number, report in enumerate(sorted(auditing.run(), key=_list_id)):
+            list_id, findings = report.listed.list_id, report.findings
+            if findings is None:
+                raise Broken("an audit finds all", f"list {list_id}: {report.failure}")
+            self.truth.check_findings(list_id, findings, unsure)
+            present = self.world.members(number)
+            self.truth.check_all_found(list_id, findings, present, self._existing, unsure)
+
+    def _rebuild_all(self) -> None:
+        """Rebuild each list: then it is the log, whatever was before, but for members that the log does not know."""
+        for number in range(len(self._setup.sources)):
+            self._rebuild(Rebuild(number))
+        self._come_to_rest()
+        for number in range(len(self._setup.sources)):
+            last = self.truth.last_intents(FIRST_LIST + number)
+            wanted = frozenset(each for each in self._existing if last.get(each) is Action.ADD)
+            self._compare(number, self._found(number) & last.keys(), wanted)
+
+    @property
+    def _existing(self) -> set[int]:
+        """Give the contacts that HubSpot finds by their numbers."""
+        return {contact for contact in range(1, 6) if self.world.account.survivor(contact) is not None}
 
     def _come_to_rest(self) -> None:
         deadline = self._now + ALL_IN
@@ -450,6 +553,10 @@ class Simulation:
     def _compare(self, number: int, found: frozenset[int], wanted: frozenset[int]) -> None:
         if found != wanted:
             raise Broken("each list is what the log says", f"list {number}: {set(found)}, wanted {set(wanted)}")
+
+
+def _list_id(report: Report) -> int:
+    return report.listed.list_id
 
 
 @cache

@@ -4,6 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from consumer.changes import Action
+from consumer.drift import DRIFT, Findings, Kind
 from consumer.outcomes import DeadLetter, Outcome, Result
 
 
@@ -39,6 +40,9 @@ class Truth:
         self._ended_to = [0] * partitions  # below, all has an end
         self._answered: dict[Key, int] = {}
         self._last_answer: dict[Key, Outcome] = {}
+        self._given_up: set[tuple[Key, int]] = set()
+        self._meddled: set[Key] = set()
+        self.clocks_were_set = False
 
     def tell(self, partition: int, told: Told) -> None:
         """Note an event that is being written."""
@@ -46,6 +50,10 @@ class Truth:
         self._log[partition].append(told)
         for key, action in told.changes.items():
             self._history.setdefault(key, []).append((offset, action))
+
+    def meddle(self, key: Key) -> None:
+        """Note that somebody changes a list by hand."""
+        self._meddled.add(key)
 
     def answered(self, result: Result) -> None:
         """Note that the service says of a request that it was applied."""
@@ -115,16 +123,16 @@ class Truth:
             if not self._has_ended(partition, below, offset):
                 raise Broken("committed <= safe", f"{offset} of partition {partition}, but {below} has no end")
 
-    def rebuilt(self, list_id: int, contacts: AbstractSet[int]) -> frozenset[int]:
-        """Give who is to be on a list right after a rebuild: of the `contacts` that exist, all who are in."""
-        last = {key[1]: history[-1][1] for key, history in self._history.items() if key[0] == list_id}
-        return frozenset(contact for contact in contacts if last.get(contact) is Action.ADD)
+    def last_intents(self, list_id: int) -> dict[int, Action]:
+        """Give what the log asks for last of each contact of a list."""
+        return {key[1]: history[-1][1] for key, history in self._history.items() if key[0] == list_id}
 
     def members(self, list_id: int, present: frozenset[int], orphans: AbstractSet[Key]) -> frozenset[int]:
         """Give who is to be on a list.
 
         What is `present` is right for a contact whose newest change is a dead letter, or asked for one that was not
-        found (it may have been created since), and for `orphans`: nobody knew any more of what had the last word.
+        found (it may have been created since), for one that somebody has meddled with, and for `orphans`: nobody knew
+        any more of what had the last word.
         """
         wanted = set()
         for key, history in self._history.items():
@@ -135,9 +143,78 @@ class Truth:
             spared = self._ended.get(key) == offset and self._last_end[key] in open_ends
             if key[1] in present if spared or key in orphans else action is Action.ADD:
                 wanted.add(key[1])
-        return frozenset(wanted)
+        meddled = {contact for each, contact in self._meddled if each == list_id}
+        return frozenset((wanted - meddled) | (present & meddled))
+
+    def check_findings(self, list_id: int, findings: Findings, unsure: AbstractSet[Key]) -> None:
+        """Hold what an audit found against the log. Of contacts that are `unsure` it may say anything."""
+        for kind, several in findings.examples.items():
+            for contact, intent, _ in several:
+                key = (list_id, contact)
+                if intent is not None:
+                    self.check_change(key, intent.position.partition, intent.position.offset, intent.action)
+                offset = -1 if intent is None else intent.position.offset
+                if kind in DRIFT and key not in unsure and not self._may_drift(key, kind, offset):
+                    raise Broken(
+                        "an audit tells the truth",
+                        f"list {list_id}, contact {contact} is {kind} by the change at {offset}; the log has "
+                        f"{self._history.get(key)}, ended to {self._ended.get(key)}",
+                    )
+
+    def check_all_found(
+        self,
+        list_id: int,
+        findings: Findings,
+        present: frozenset[int],
+        existing: AbstractSet[int],
+        unsure: AbstractSet[Key],
+    ) -> None:
+        """Hold an audit, before which nothing was on its way any more, against who is `present`."""
+        told = {example.contact: kind for kind, several in findings.examples.items() for example in several}
+        found = {contact: kind for contact, kind in told.items() if (list_id, contact) not in unsure}
+        kinds = ((contact, self._kind((list_id, contact), present, existing)) for contact in range(10))
+        wanted = {contact: kind for contact, kind in kinds if kind is not None and (list_id, contact) not in unsure}
+        if found != wanted and not self._alike(list_id, found, wanted):
+            raise Broken("an audit finds all", f"list {list_id}: {found}, wanted {wanted}")
+
+    def _may_drift(self, key: Key, kind: Kind, offset: int) -> bool:
+        """Tell whether a contact may differ.
+
+        Its change was given up; or it has ended, and somebody has meddled with the contact or created it since.
+        """
+        if kind is Kind.GIVEN_UP:
+            return (key, offset) in self._given_up
+        since = key in self._meddled or self._last_end.get(key) is Outcome.NOT_FOUND
+        return since and self._ended.get(key, -1) >= offset
+
+    def _kind(self, key: Key, present: frozenset[int], existing: AbstractSet[int]) -> Kind | None:
+        """Say how a contact differs in the end."""
+        history, there = self._history.get(key), key[1] in present
+        if history is None:
+            return Kind.UNKNOWN if there else None
+        offset, action = history[-1]
+        if (action is Action.ADD) == there:
+            return None
+        if self._ended.get(key) == offset and self._last_end[key] is None:
+            return Kind.GIVEN_UP
+        if action is Action.REMOVE:
+            return Kind.LEFT
+        return Kind.MISSING if key[1] in existing else Kind.NOT_FOUND
+
+    def _alike(self, list_id: int, found: dict[int, Kind], wanted: dict[int, Kind]) -> bool:
+        """Tell whether all the difference is why a contact differs, of one that is to differ.
+
+        When a change was both applied and given up, by two members, their clocks tell which of it came last. So it
+        may be told wrongly, where somebody has meddled with the contact, or a clock was set.
+        """
+        return found.keys() == wanted.keys() and all(
+            found[contact] is wanted[contact] or self.clocks_were_set or (list_id, contact) in self._meddled
+            for contact in found
+        )
 
     def _end(self, key: Key, offset: int, outcome: Outcome | None) -> None:
+        if outcome is None:
+            self._given_up.add((key, offset))
         if offset >= self._ended.get(key, 0):
             self._ended[key] = offset
             self._last_end[key] = outcome

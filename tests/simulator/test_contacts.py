@@ -31,6 +31,8 @@ def test_a_merged_contact_comes_as_its_survivor() -> None:
     hubspot.portal.accounts["acme"].merge(8, 9)
     assert read(hubspot, "7", "8", "9", "10") == {"10": "7;9;8"}
     assert read(hubspot, "10", properties=("email",)) == {"10": "not told"}
+    reply = hubspot.send("POST", READ, {"inputs": [{"id": "7"}, {"id": "8"}]})
+    assert [each["id"] for each in reply.json()["results"]] == ["10"]
 
 
 @pytest.mark.parametrize(
