@@ -255,7 +255,7 @@ def test_a_survivor_explains_those_who_were_not_asked_for() -> None:
 
 
 def test_a_merged_contact_whose_change_is_on_its_way() -> None:
-    """A member in whose place a change is on its way is no stranger."""
+    """A member in whose place a change is on its way is not unknown."""
     for action in Action:
         comparison = Case(log={9: action}, members=frozenset({8}), committed=0).compare()
         comparison.looked_up(comparison.to_look_up(10), Contacts({8: frozenset({9})}))
@@ -270,7 +270,7 @@ def test_contacts_of_another_range_get_the_benefit_of_the_doubt() -> None:
 
 
 def test_only_so_many_are_looked_up() -> None:
-    """However many differ, few are looked up: missing ones and strangers by turns, then those who left."""
+    """However many differ, few are looked up: missing and unknown ones by turns, then those who left."""
     log = {**dict.fromkeys(range(1, 6), Action.ADD), 20: Action.REMOVE}
     case = Case(log=log, members=frozenset({10, 11, 20}))
     assert sorted(case.compare().to_look_up(4)) == [1, 2, 10, 11]
