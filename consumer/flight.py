@@ -46,8 +46,10 @@ class Flight:
         """How many contacts it carries."""
         return len(self.contacts) + len(self.retries)
 
-    def changes(self) -> dict[int, Change]:
+    def changes(self) -> Mapping[int, Change]:
         """Give the change that decided each contact, retries included."""
+        if not self.retries:
+            return self.contacts
         return {**self.contacts, **{contact: retry.change for contact, retry in self.retries.items()}}
 
 

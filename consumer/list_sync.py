@@ -126,7 +126,8 @@ class ListSync:
         `inherited_since` is when the partition was assigned, for a change that its previous owner may have sent.
         """
         self.newest = max(self.newest, change.number)
-        self.not_found.newer(contact)
+        if self.not_found:
+            self.not_found.newer(contact)
         if self._flight is not None and contact in self._flight:
             self._flight.superseded.add(contact)
         if self._doubts:
@@ -147,7 +148,8 @@ class ListSync:
         """
         if self._flight is not None:
             return None
-        due, retry = self.changes_ready_at(), self.not_found.next_due()
+        due = self.changes_ready_at()
+        retry = self.not_found.next_due() if self.not_found else None
         if retry is None:
             return due
         alone = max(retry + self._rules.max_age, self.not_before, self.guard.again_at)
@@ -224,7 +226,9 @@ class ListSync:
             again=tuple(again),
         )
         self._flight = Flight(request, contacts, again, batch, for_guard=ruling is Ruling.LOOK)
-        self._flight.superseded.update(contact for contact, change in contacts.items() if self._newer(contact, change))
+        self._flight.superseded.update(
+            each for each in self._window.also(contacts) if self._newer(each, contacts[each])
+        )
         return Flush(request, left_by)
 
     def weigh(self, verdict: Verdict) -> Verdict:

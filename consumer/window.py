@@ -5,7 +5,8 @@ folding is commutative, associative and idempotent, and no contact is ever asked
 of a window counts from its first change: later changes never push its due time back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from consumer.changes import Assignment, Change
@@ -32,6 +33,10 @@ class Window:
     def get(self, contact: int) -> Change | None:
         """Give the contact's intent, if it waits here."""
         return self._intents.get(contact)
+
+    def also(self, contacts: Mapping[int, Change]) -> AbstractSet[int]:
+        """Give those of the contacts that wait here, too."""
+        return self._intents.keys() & contacts.keys()
 
     def fold(self, contact: int, change: Change, due_at: float) -> bool:
         """Take a change in; the window is due at `due_at` at the latest. False if one of two changes was superseded."""

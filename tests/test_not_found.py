@@ -96,6 +96,7 @@ def test_no_contact_waits_twice_and_nothing_is_due_too_early(steps: list[tuple[i
             assert following is None or following > now
         waiting.answer(taken, verdicts.get(kind, _missing(*taken)), now)
         assert len(waiting) <= TRIES.most
+        assert len(waiting) == sum(map(len, waiting._queues))
         assert (len(waiting) == 0) == (waiting.next_due() is None)
     assert set(waiting.tell()) <= set(ENDS)
 
