@@ -46,6 +46,8 @@ def rebuild(config: Path, connector: str, *, exact: bool, yes: bool, dry_run: bo
 
     Ends with a summary. Exits with 1 if anything failed or was left.
     """
+    if yes and not exact:
+        raise click.UsageError("--yes answers the question of --exact: add that, or leave it out.")
     settings = load_or_exit(config)
     if connector not in settings.connectors:
         raise click.UsageError(f"there is no connector {connector}: name one of {', '.join(settings.connectors)}.")

@@ -146,6 +146,14 @@ def test_exact_with_yes_asks_nothing(world: World) -> None:
     assert (row["action"], row["outcome"], row["change"]) == ("REMOVE", "REMOVED", None)
 
 
+def test_yes_belongs_to_exact(world: World) -> None:
+    """Whoever says --yes to a question that is not asked is told so, and nothing is sent."""
+    done = world.call("rebuild", "--connector", "vip", "--yes")
+    assert done.exit_code == 2
+    assert "--yes answers the question of --exact" in done.stderr
+    assert members(world) == {1, 2, 3}
+
+
 def test_a_dry_run_counts_unknown_members(world: World) -> None:
     """A dry run with --exact tells how many members would be taken off, and asks nothing."""
     by_hand(world, 50)
