@@ -28,12 +28,12 @@ AROUND: ContextVar[Around] = ContextVar("AROUND", default=nullcontext)
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What something took: seconds of CPU and of wall time, requests at HubSpot, and MB of memory at the peak."""
+    """What a process took: seconds of CPU and of wall time, MB of memory at the peak, and requests at HubSpot."""
 
     cpu: float
     wall: float
-    requests: int
     peak: float
+    requests: int | None = None
 
     def figures(self, events: int) -> dict[str, float]:
         """Give the figures that most measures show."""
@@ -41,8 +41,8 @@ class Took:
             "events per CPU second": events / self.cpu,
             EVENT: self.cpu / events * 1e6,
             "events per second": events / self.wall,
-            "requests": self.requests,
             "peak memory": self.peak,
+            **({} if self.requests is None else {"requests": self.requests}),
         }
 
 
@@ -50,8 +50,8 @@ FIGURES = {
     "events per CPU second": "1/s",
     EVENT: "µs",
     "events per second": "1/s",
-    "requests": "",
     "peak memory": "MB",
+    "requests": "",
 }
 """Units of these figures."""
 
@@ -113,8 +113,8 @@ class Bench:
             requests, before = self.hubspot.requests, Usage.of(pid)
             yield taking
             after = Usage.of(pid)
+        taking.took = Took(after.cpu - before.cpu, after.at - before.at, peak(pid), self.hubspot.requests - requests)
         assert not service.total("dead_letters_total")
-        taking.took = Took(after.cpu - before.cpu, after.at - before.at, self.hubspot.requests - requests, peak(pid))
 
 
 class Taking:

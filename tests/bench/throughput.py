@@ -62,9 +62,7 @@ class Scenario:
         topic = self.topic(parts)
         registry = json.dumps(parts.registry.properties)
         command = [sys.executable, "-m", "tests.bench.loops", name, parts.broker.bootstrap, registry, topic.name]
-        seen = json.loads(run([*command, str(topic.events)]))
-        figures = Took(seen["cpu"], seen["wall"], 0, seen["peak"]).figures(topic.events)
-        return {name: value for name, value in figures.items() if name != "requests"}
+        return Took(**json.loads(run([*command, str(topic.events)]))).figures(topic.events)
 
     def measure(self) -> Measure:
         """Give the measure of it."""
