@@ -88,7 +88,7 @@ class Bench:
     def start(self, settings: dict[str, Any]) -> Service:
         """Start a service and wait until it says so; it is stopped when the bench ends."""
         service = self.world.start_exactly(settings)
-        service.until_said("started")
+        until(lambda: service.said("started"), service.process, within=WITHIN)  # 10,000 lists take their time
         return service
 
     def committed(self) -> int:
