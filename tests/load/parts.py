@@ -117,6 +117,11 @@ class Watched:
             self.longest_between_polls = max(self.longest_between_polls, self.clock.monotonic() - began)
             self.most_pending = max(self.most_pending, self.pending)
 
+    def turn_for(self, seconds: float) -> None:
+        """Turn the loop until so much time has passed."""
+        end = self.clock.monotonic() + seconds
+        self.turn_until(lambda: self.clock.monotonic() >= end)
+
 
 class HubSpot:
     """Workers that talk to nobody: while `down`, two of three requests are answered 503 and the third is not."""
@@ -189,5 +194,14 @@ def cpu(work: Callable[[], object]) -> float:
 
 def peak() -> float:
     """Give the most memory that this process ever had resident, in MB; getrusage would count the parent's as well."""
+    return _status("VmHWM")
+
+
+def resident() -> float:
+    """Give the memory that this process has resident now, in MB."""
+    return _status("VmRSS")
+
+
+def _status(name: str) -> float:
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) / MB
+    return int(lines[name].split()[0]) / MB
