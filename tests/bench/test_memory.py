@@ -21,7 +21,7 @@ def test_an_axis_goes_beyond_the_highest_value_with_round_marks() -> None:
 
 def test_a_line_is_an_svg_with_what_its_axes_say() -> None:
     """The picture is well-formed, begins at 0, and tells its units."""
-    svg = ET.fromstring(line("Memory", Axis("minutes", 60, 10), Axis("MB", 100, 20), [(0, 0), (60, 100)]))  # noqa: S314
+    svg = ET.fromstring(line("Memory", Axis("minutes", 60, 10), Axis("MB", 100, 20), [(0, 0), (60, 100)]))  # noqa: S314 - our own text
     texts = [each.text for each in svg.iter("{http://www.w3.org/2000/svg}text")]
     assert {"Memory", "minutes", "MB", "0", "60", "100"} <= set(texts)
     (drawn,) = svg.iter("{http://www.w3.org/2000/svg}polyline")
