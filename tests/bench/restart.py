@@ -14,7 +14,7 @@ from time import monotonic, time
 
 from consumer.simulator.faults import Fault
 from tests.bench.events import FIRST_CONTACT, Event, Writer
-from tests.bench.measure import Contender, Measure, Parts, Values
+from tests.bench.measure import Contender, Goal, Measure, Parts, Values
 from tests.bench.service import Bench, bench
 from tests.bench.simulator import Simulated
 from tests.chaos.lag import Lag, Sample
@@ -28,6 +28,7 @@ CONTACTS = 20_000
 PER_SECOND = 1_000  # events
 TICK = 0.02  # seconds between two writes
 LATENCY = Fault("slow", 0.1, method="PUT")
+SESSION = 45.0  # seconds: the default of `session.timeout.ms`, which nobody is to wait for who has left the group
 STEADY = 60.0  # seconds of load that nothing disturbs
 BETWEEN = 10.0  # seconds from when a member is ready until the next one is stopped
 ENDS_WITHIN = 40.0  # seconds of a stop
@@ -196,6 +197,13 @@ MEASURES = (
             "stop": "s",
             "start": "s",
         },
+        goals=(
+            Goal(
+                "longest time without an applied change, over session.timeout.ms",
+                lambda seen: seen["rolling restart"]["nothing applied"] / SESSION,
+                at_most=0.5,
+            ),
+        ),
         rounds=2,
     ),
 )
