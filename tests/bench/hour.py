@@ -21,12 +21,12 @@ from consumer import log
 from consumer.secret import Redactor
 from consumer.simulator.faults import Fault
 from consumer.simulator.portal import Portal
+from tests.bench.usage import resident
 from tests.fakes.clock import ScriptedClock
 from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.service import World, make_settings
-from tests.load.parts import FIRST_ID, Made, Watched, put, resident, template
+from tests.load.parts import FIRST_ID, Made, Watched, put, template
 
-MIB = 1 << 20  # bytes
 MINUTE = 60.0  # seconds
 PARTITIONS = 8
 PER_SECOND = 1_000  # events
@@ -43,7 +43,7 @@ TAKEN_EVERY = 5  # minutes
 
 
 class Seen(NamedTuple):
-    """What a run saw at the end of each minute: bytes resident, and Python's allocated blocks; and what was done."""
+    """What a run saw at the end of each minute: MB resident, and Python's allocated blocks; and what was done."""
 
     resident: list[float]
     blocks: list[int]
@@ -101,7 +101,7 @@ def run(minutes: int) -> Seen:
     for minute in range(1, minutes + 1):
         service.turn_for(MINUTE)
         workers.submitted.clear()  # the fake's own notes
-        memory.append(resident() * MIB)
+        memory.append(resident(os.getpid()))
         blocks.append(sys.getallocatedblocks())
         if minute % TAKEN_EVERY == 0:
             partition = minute // TAKEN_EVERY % PARTITIONS

@@ -2,20 +2,28 @@
 
 import json
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from consumer.simulator.faults import Fault
+from tests.bench.events import Event, fill
 from tests.bench.measure import Contender, Goal, Measure, Parts, Round, Values
 from tests.bench.plot import Axis, line
-from tests.real.processes import run
+from tests.bench.service import bench
+from tests.bench.simulator import Simulated
+from tests.bench.usage import peak, resident
+from tests.real.processes import run, until
 
 CONTACTS = 5_000_000
 PLOT = Path(__file__).with_name("memory.svg")
 WARM, SPAN = 10, 10  # minutes
-MB = 1e6  # bytes
 MILLION = 1e6
+LISTS = 10  # of the process
+MORE = 1.1  # as many contacts as may wait: reading pauses, and goes on later
+READ_WITHIN = 600.0  # seconds
 
 Run = Callable[[Parts], Values]
 
@@ -27,26 +35,47 @@ def pending(lists: int) -> Run:
         seen = _alone("pending", "--contacts", str(CONTACTS), "--lists", str(lists))
         return {
             "per contact": seen["per_contact"],
-            "peak": seen["peak"] / MB,
+            "peak": seen["peak"],
             "longest turn": seen["longest_turn"],
         }
 
     return once
 
 
+def process(parts: Parts) -> Values:
+    """Let as many wait for a real process; AssertionError if anything is lost in the end."""
+    events = (Event(number % LISTS, number) for number in range(round(CONTACTS * MORE)))
+    topic = fill(parts, f"pending-{uuid.uuid4().hex[:8]}", events, sample=(0,))
+    with bench(parts, Simulated(LISTS, topic.events), topic.name) as made:
+        limits, window = {"max_pending_contacts": CONTACTS}, {"max_age": "1s", "max_contacts": 10_000}
+        made.world.inject(Fault("unavailable", method="PUT"))
+        service = made.start(made.settings(LISTS, limits=limits, window=window))
+
+        def waiting(contacts: int) -> tuple[float, float]:
+            until(lambda: service.total("pending_contacts") >= contacts, service.process, within=READ_WITHIN)
+            return service.total("pending_contacts"), resident(service.process.pid)
+
+        few, of_few = waiting(CONTACTS // 5)
+        many, of_many = waiting(CONTACTS)
+        made.world.heal()
+        made.until_committed(topic.events, service)
+        assert made.members(0) == topic.members[0]
+        return {"per contact": (of_many - of_few) / (many - few) * MILLION, "peak": peak(service.process.pid)}
+
+
 def hour(_parts: Parts) -> Values:
     """Run the hour, and draw it."""
     seen = _alone("hour")
-    resident, blocks = ([value / MB for value in seen[name]] for name in ("resident", "blocks"))
-    axes = Axis("minutes of simulated traffic", len(resident), 10), Axis.for_values("MB resident", resident)
+    memory, blocks = seen["resident"], [value / MILLION for value in seen["blocks"]]
+    axes = Axis("minutes of simulated traffic", len(memory), 10), Axis.for_values("MB resident", memory)
     title = f"Memory in an hour of {seen['events'] / MILLION:.1f} million events, 50 lists, 200,000 contacts"
-    PLOT.write_text(line(title, *axes, [*enumerate(resident, 1)]))
+    PLOT.write_text(line(title, *axes, [*enumerate(memory, 1)]))
     return {
-        "resident, 10th to 20th minute": early(resident),
-        "resident, last 10 minutes": late(resident),
+        "resident, 10th to 20th minute": early(memory),
+        "resident, last 10 minutes": late(memory),
         "blocks, 10th to 20th minute": early(blocks),
         "blocks, last 10 minutes": late(blocks),
-        "peak": max(resident),
+        "peak": max(memory),
         **{f"answers {status}": float(seen["answers"].get(status, 0)) for status in ("429", "503")},
     }
 
@@ -97,6 +126,18 @@ MEASURES = (
             Goal("MB at the peak", lambda seen: max(each["peak"] for each in seen.values()), at_most=1000),
         ),
         rounds=2,
+    ),
+    Measure(
+        name="pending-process",
+        title="Memory of a process with 5 million contacts waiting",
+        about=(
+            "The same with a real process, broker and registry: ten lists, `max_contacts: 10000`. The buffers of "
+            "librdkafka and of HTTP, and the results that are written, are in this."
+        ),
+        contenders=(Contender("service", process),),
+        units={"per contact": "bytes", "peak": "MB"},
+        goals=(Goal("MB at the peak", lambda seen: seen["service"]["peak"], at_most=1000),),
+        rounds=1,
     ),
     Measure(
         name="hour",

@@ -5,25 +5,26 @@ of its own, whose memory is then the service's: events are made as they are read
 """
 
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from typing import NamedTuple
 
 from consumer import log
 from consumer.secret import Redactor
+from tests.bench.usage import peak, resident
 from tests.fakes.clock import ScriptedClock
 from tests.fakes.service import world
-from tests.load.parts import HubSpot, Made, Watched, peak, put, resident, template
+from tests.load.parts import HubSpot, Made, Watched, put, template
 
 PARTITIONS = 8
 PER_SECOND = 20_000  # events
-MIB = 1 << 20  # bytes
 MORE = 1.1  # as many contacts as may wait: reading pauses, and goes on later
 DOWN_FOR = 600.0  # seconds that the outage goes on after reading has paused
 
 
 class Seen(NamedTuple):
-    """What a run saw. Memory in bytes, that of a contact for each one more that waits; a turn's seconds are of CPU."""
+    """What a run saw: bytes for each contact more that waits, MB at the peak, and the CPU seconds of a turn."""
 
     per_contact: float
     peak: float
@@ -57,14 +58,14 @@ def run(contacts: int, lists: int) -> Seen:
         service = Watched(w, hubspot)
         service.source.most_messages = 1000
         service.turn_until(lambda: service.pending >= contacts // 5)
-        few, of_few = service.pending, resident()
+        few, of_few = service.pending, resident(os.getpid())
         service.turn_until(lambda: service.paused)
-        many, of_many = service.pending, resident()
+        many, of_many = service.pending, resident(os.getpid())
         service.turn_for(DOWN_FOR)
         hubspot.down = False
         service.turn_until(lambda: w.all_committed() and not service.pending)
         assert hubspot.members.count(1) == sum(map(len, logs)) == round(contacts * MORE)
-        return Seen((of_many - of_few) / (many - few) * MIB, peak() * MIB, service.longest_turn)
+        return Seen((of_many - of_few) / (many - few) * 1e6, peak(os.getpid()), service.longest_turn)
 
 
 if __name__ == "__main__":

@@ -130,8 +130,7 @@ def under_load(disturb: Callable[[Members, Lag], Values], parts: Parts) -> Value
             ended, ends = monotonic(), time()
             over.set()
             writing.result()
-            done = monotonic()
-            members.until(lambda: lag.newest.at > done and not lag.newest.lag, QUIET_WITHIN)
+            members.until(lambda: sum(lag.newest.committed) == writer.written, QUIET_WITHIN)
         finally:
             over.set()
             quiet.set()

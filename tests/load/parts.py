@@ -194,14 +194,5 @@ def cpu(work: Callable[[], object]) -> float:
 
 def peak() -> float:
     """Give the most memory that this process ever had resident, in MB; getrusage would count the parent's as well."""
-    return _status("VmHWM")
-
-
-def resident() -> float:
-    """Give the memory that this process has resident now, in MB."""
-    return _status("VmRSS")
-
-
-def _status(name: str) -> float:
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines[name].split()[0]) / MB
+    return int(lines["VmHWM"].split()[0]) / MB
