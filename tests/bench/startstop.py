@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache, partial
+from resource import RUSAGE_CHILDREN, getrusage
 from signal import SIGTERM
 from typing import Any
 
@@ -59,9 +60,10 @@ def _start_once(made: Bench, writer: Writer) -> Values:
 
 def imports(_parts: Parts) -> Values:
     """Import what the service is made of, and nothing else."""
-    began = time.monotonic()
+    began, before = time.monotonic(), getrusage(RUSAGE_CHILDREN)
     run([sys.executable, "-c", "import consumer.app"])
-    return {"started": time.monotonic() - began}
+    took, after = time.monotonic() - began, getrusage(RUSAGE_CHILDREN)
+    return {"started": took, "CPU": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
 
 
 def stop(fault: Fault, parts: Parts) -> Values:
