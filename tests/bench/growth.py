@@ -39,8 +39,9 @@ def steady(lists: int, parts: Parts) -> Values:
             FIRST_CONTACT + each for number in range(0, VISITS, lists) for each in _visitors(number, lists)
         )
         assert made.members(0) == visited | {FIRST_CONTACT}
-    events, took = VISITS * EACH, taking.took
-    return {EVENT: took.cpu / events * 1e6, "contacts per request": events / took.requests, "requests": took.requests}
+    events = VISITS * EACH
+    took = taking.took.figures(events)
+    return {EVENT: took[EVENT], "requests": took["requests"], "contacts per request": events / took["requests"]}
 
 
 def _visit(writer: Writer, lists: int) -> None:
@@ -70,9 +71,8 @@ def _changes() -> Iterator[Event]:
 def fan_out(connectors: int, parts: Parts) -> Values:
     """Let so many connectors catch up with one source."""
     topic = _one_source(parts)
-    took = catch_up(parts, topic, Simulated(connectors, CONTACTS), source=0)
-    cpu = took.cpu / topic.events * 1e6
-    return {EVENT_AND_LIST: cpu / connectors, EVENT: cpu, "requests": took.requests}
+    took = catch_up(parts, topic, Simulated(connectors, CONTACTS), source=0).figures(topic.events)
+    return {EVENT_AND_LIST: took[EVENT] / connectors, EVENT: took[EVENT], "requests": took["requests"]}
 
 
 def _spread(of: Round) -> float:
@@ -96,7 +96,7 @@ MEASURES = (
         "the loop without an event included. What a list costs once, at the start, is not counted: a look, and its "
         "first request.",
         tuple(Contender(f"{each:,} lists", partial(steady, each)) for each in SIZES),
-        {EVENT: "µs", "contacts per request": "", "requests": ""},
+        {EVENT: "µs", "requests": "", "contacts per request": ""},
         (Goal("CPU per event, the dearest to the cheapest", _spread, at_most=SPREAD),),
         rounds=3,
     ),
