@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.bench import growth, throughput
+from tests.bench import growth, memory, restart, startstop, throughput
 from tests.bench.measure import Measure
 
 SUITE: Mapping[str, Sequence[Measure]] = {
     "throughput": throughput.MEASURES,
     "growth": growth.MEASURES,
+    "memory": memory.MEASURES,
+    "startstop": (*startstop.MEASURES, *restart.MEASURES),
 }
 """The measures of each module; a new module has its line here."""
 
