@@ -80,9 +80,10 @@ class Delivery:
         lane = self.lanes[connector]
         self._newest = change
         self._changed.add(lane)
-        if lane.list.fold(contact, change, assignment, offset, now, inherited_since):
+        size = lane.list.fold(contact, change, assignment, offset, now, inherited_since)
+        if size:
             self.pending += 1
-            if inherited_since is not None or lane.list.may_wake_earlier:
+            if size in lane.wakes_with or inherited_since is not None:
                 self._schedule(lane)
         else:
             lane.collapsed += 1

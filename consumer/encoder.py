@@ -5,6 +5,8 @@ and partition lie side by side in the schema) is encoded once; numbers are put t
 time.
 """
 
+from functools import lru_cache
+
 from consumer.avro import RESULT_SCHEMA
 from consumer.flight import OUTCOMES, Outcomes
 from consumer.packed import action_of, fields
@@ -14,22 +16,17 @@ _LOW = (1 << _BITS) - 1
 _MORE = [bytes((number & 127 | 128, number >> 7 | 128)) for number in range(1 << _BITS)]  # more bytes follow
 _LAST = [bytes((number,)) for number in range(1 << 7)]
 _LAST += [bytes((number & 127 | 128, number >> 7)) for number in range(1 << 7, 1 << _BITS)]
-_TWICE, _THRICE = 1 << 2 * _BITS, 1 << 3 * _BITS
 
 
 def encode_long(number: int) -> bytes:
     """Encode a 64-bit number."""
-    rest = number << 1 if number >= 0 else ~(number << 1)
-    if rest < _TWICE:
-        return _MORE[rest & _LOW] + _LAST[rest >> _BITS] if rest > _LOW else _LAST[rest]
-    if rest < _THRICE:
-        return _MORE[rest & _LOW] + _MORE[rest >> _BITS & _LOW] + _LAST[rest >> 2 * _BITS]
-    return _MORE[rest & _LOW] + _MORE[rest >> _BITS & _LOW] + _MORE[rest >> 2 * _BITS & _LOW] + _high(rest)
+    return _rest(number << 1 if number >= 0 else ~(number << 1))
 
 
-def _high(rest: int) -> bytes:
-    rest >>= 3 * _BITS
-    return _LAST[rest] if rest <= _LOW else _MORE[rest & _LOW] + _LAST[rest >> _BITS]
+@lru_cache(maxsize=1 << 16)
+def _rest(number: int) -> bytes:
+    """Encode what is left of a number, whose sign is in its lowest bit. Of large numbers most have that in common."""
+    return _LAST[number] if number <= _LOW else _MORE[number & _LOW] + _rest(number >> _BITS)
 
 
 def encode_contacts(told: Outcomes) -> bytes:
@@ -41,7 +38,15 @@ def encode_contacts(told: Outcomes) -> bytes:
         common = known.get((where, code))
         if common is None:
             common = known[where, code] = _common(told, where, code)
-        parts += (encode_long(contact), common, encode_long(offset), encode_long(occurred_at))
+        if min(contact, offset, occurred_at) > _LOW:
+            number, place, time = contact << 1, offset << 1, occurred_at << 1
+            parts += (
+                *(_MORE[number & _LOW], _rest(number >> _BITS), common),
+                *(_MORE[place & _LOW], _rest(place >> _BITS)),
+                *(_MORE[time & _LOW], _rest(time >> _BITS)),
+            )
+        else:
+            parts += (encode_long(contact), common, encode_long(offset), encode_long(occurred_at))
     end = encode_long(0)
     return encode_long(len(told)) + b"".join(parts) + end if parts else end
 

@@ -146,11 +146,14 @@ class Intake:
         decoders, routes, fold, numbers = self._decoders, self._router.routes, self._windows.fold, self._numbers
         assignment, assigned_at, behind = partition.assignment, partition.assigned_at, partition.behind()
         where = {name: place_of(action, assignment, self._partitions.offsets) for name, action in ACTIONS.items()}
+        header = decode = None
         done = 0
         offset: int | None = None
         for message in messages:
             value = message.value() or b""
-            decode = decoders.get(value[:HEADER])
+            if header is None or not value.startswith(header):
+                header = value[:HEADER]
+                decode = decoders.get(header)
             event = decode(value) if decode is not None else None
             if event is None:
                 try:

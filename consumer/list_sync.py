@@ -105,6 +105,11 @@ class ListSync:
         return len(self._window) + (len(self._batch) if self._batch else 0) + on_the_wire
 
     @property
+    def max_contacts(self) -> int:
+        """With so many contacts a window leaves at once."""
+        return self._rules.max_contacts
+
+    @property
     def on_the_wire(self) -> Request | None:
         """The request that was sent and not answered yet."""
         return self._flight.request if self._flight else None
@@ -133,8 +138,8 @@ class ListSync:
         offset: int,
         now: float,
         inherited_since: float | None = None,
-    ) -> bool:
-        """Take a change in. False if it superseded another or was superseded itself.
+    ) -> int:
+        """Take a change in; give how many contacts the window has then, 0 if one of two changes was superseded.
 
         `assignment` and `offset` are the change's. `inherited_since` is when the partition was assigned, for a change
         that its previous owner may have sent.
@@ -152,11 +157,6 @@ class ListSync:
         self._doubts.intends(contact, change)
         if inherited_since is not None and now < inherited_since + self._rules.settle:
             self._doubts.inherits(contact, change, inherited_since)
-
-    @property
-    def may_wake_earlier(self) -> bool:
-        """True when the newest change may have brought forward the time that `wakes_at` tells."""
-        return len(self._window) in (1, self._rules.max_contacts)
 
     def hasten(self, now: float) -> None:
         """Make what waits due now."""

@@ -41,10 +41,10 @@ class Window:
 
     def fold(self, contact: int, change: Change, due_at: float) -> bool:
         """Take a change in; the window is due at `due_at` at the latest. False if one of two changes was superseded."""
-        return self.fold_packed(contact, packed(change, self._offsets), change.assignment, change.offset, due_at)
+        return self.fold_packed(contact, packed(change, self._offsets), change.assignment, change.offset, due_at) > 0
 
-    def fold_packed(self, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> bool:
-        """Do as `fold` with a packed change; `assignment` and `offset` are its own."""
+    def fold_packed(self, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> int:
+        """Fold a packed change, of this assignment and offset; give the size if it grew by that, else 0."""
         intents = self._intents.packed
         known = intents.get(contact)
         if known is None or known < change:
@@ -54,7 +54,7 @@ class Window:
                 self.holds.cover(assignment, offset)
         if self.due_at is None or due_at < self.due_at:
             self.due_at = due_at
-        return known is None
+        return len(intents) if known is None else 0
 
     def merge(self, intents: PackedChanges, due_at: float) -> None:
         """Take over what a batch has left, as if each were folded; `intents` belong to the window from now on.

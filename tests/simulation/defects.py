@@ -65,7 +65,7 @@ def _commits_before_the_result_is_acknowledged() -> Any:  # noqa: ANN401 - as ab
 def _commits_the_newest_offset_of_a_batch() -> Any:  # noqa: ANN401 - as above
     fold = Window.fold_packed
 
-    def cover(self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> bool:
+    def cover(self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> int:
         held = self.holds.first.get(assignment)
         first = fold(self, contact, change, assignment, offset, due_at)
         self.holds.forget(assignment)
@@ -217,8 +217,8 @@ def _keeps_the_first_intent() -> Any:  # noqa: ANN401 - as above
 
     def fold_first(
         self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float
-    ) -> bool:
-        return contact not in self._intents and fold(self, contact, change, assignment, offset, due_at)
+    ) -> int:
+        return 0 if contact in self._intents else fold(self, contact, change, assignment, offset, due_at)
 
     return _swapped(Window, fold_packed=fold_first)
 
