@@ -8,7 +8,7 @@ from time import monotonic
 
 from tests.bench.events import FIRST_CONTACT, Event, Topic, Writer, fill
 from tests.bench.measure import Contender, Goal, Measure, Parts, Round, Values
-from tests.bench.service import bench, catch_up
+from tests.bench.service import EVENT, bench, catch_up
 from tests.bench.simulator import Simulated
 
 SIZES = (10, 1_000, 10_000)  # lists
@@ -21,7 +21,6 @@ CONNECTORS = (1, 10, 100)
 CONTACTS = 5_000
 CHANGES = 40  # of each contact
 
-EVENT = "CPU per event"
 EVENT_AND_LIST = "CPU per event and list"
 
 
@@ -40,8 +39,9 @@ def steady(lists: int, parts: Parts) -> Values:
             FIRST_CONTACT + each for number in range(0, VISITS, lists) for each in _visitors(number, lists)
         )
         assert made.members(0) == visited | {FIRST_CONTACT}
-    events, took = VISITS * EACH, taking.took
-    return {EVENT: took.cpu / events * 1e6, "contacts per request": events / took.requests, "requests": took.requests}
+    events = VISITS * EACH
+    took = taking.took.figures(events)
+    return {EVENT: took[EVENT], "requests": took["requests"], "contacts per request": events / took["requests"]}
 
 
 def _visit(writer: Writer, lists: int) -> None:
@@ -71,9 +71,8 @@ def _changes() -> Iterator[Event]:
 def fan_out(connectors: int, parts: Parts) -> Values:
     """Let so many connectors catch up with one source."""
     topic = _one_source(parts)
-    took = catch_up(parts, topic, Simulated(connectors, CONTACTS), source=0)
-    cpu = took.cpu / topic.events * 1e6
-    return {EVENT_AND_LIST: cpu / connectors, EVENT: cpu, "requests": took.requests}
+    took = catch_up(parts, topic, Simulated(connectors, CONTACTS), source=0).figures(topic.events)
+    return {EVENT_AND_LIST: took[EVENT] / connectors, EVENT: took[EVENT], "requests": took["requests"]}
 
 
 def _spread(of: Round) -> float:
@@ -97,7 +96,7 @@ MEASURES = (
         "the loop without an event included. What a list costs once, at the start, is not counted: a look, and its "
         "first request.",
         tuple(Contender(f"{each:,} lists", partial(steady, each)) for each in SIZES),
-        {EVENT: "µs", "contacts per request": "", "requests": ""},
+        {EVENT: "µs", "requests": "", "contacts per request": ""},
         (Goal("CPU per event, the dearest to the cheapest", _spread, at_most=SPREAD),),
         rounds=3,
     ),
