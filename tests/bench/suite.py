@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.bench import growth, memory, restart, startstop, throughput
+from tests.bench import growth, memory, peers, restart, startstop, throughput
 from tests.bench.measure import Measure
 
 SUITE: Mapping[str, Sequence[Measure]] = {
@@ -10,6 +10,7 @@ SUITE: Mapping[str, Sequence[Measure]] = {
     "growth": growth.MEASURES,
     "memory": memory.MEASURES,
     "startstop": (*startstop.MEASURES, *restart.MEASURES),
+    "peers": peers.MEASURES,
 }
 """The measures of each module; a new module has its line here."""
 
