@@ -33,17 +33,23 @@ def encode_contacts(told: Outcomes) -> bytes:
     """Encode the array of contacts of a result."""
     known: dict[tuple[int, int], bytes] = {}
     parts: list[bytes] = []
+    more, rest, bits, low = _MORE, _rest, _BITS, _LOW
     for contact, code, change in zip(told.contacts, told.codes, told.changes, strict=True):
         _, offset, occurred_at, _, where = fields(change)
         common = known.get((where, code))
         if common is None:
             common = known[where, code] = _common(told, where, code)
-        if min(contact, offset, occurred_at) > _LOW:
-            number, place, time = contact << 1, offset << 1, occurred_at << 1
+        if contact > low and offset > low and occurred_at > low:  # as almost all are: what `encode_long` does, in place
+            contact, offset, occurred_at = contact << 1, offset << 1, occurred_at << 1  # noqa: PLW2901 - by the million
+            start, place, time = more[contact & low], more[offset & low], more[occurred_at & low]
             parts += (
-                *(_MORE[number & _LOW], _rest(number >> _BITS), common),
-                *(_MORE[place & _LOW], _rest(place >> _BITS)),
-                *(_MORE[time & _LOW], _rest(time >> _BITS)),
+                start,
+                rest(contact >> bits),
+                common,
+                place,
+                rest(offset >> bits),
+                time,
+                rest(occurred_at >> bits),
             )
         else:
             parts += (encode_long(contact), common, encode_long(offset), encode_long(occurred_at))
