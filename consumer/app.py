@@ -356,7 +356,6 @@ def _clients(settings: Settings, redactor: Redactor) -> dict[str, HubSpotClient]
                 redactor,
                 time.monotonic,
             ),
-            connections=MOST_IN_FLIGHT + 1,  # one for an audit, which keeps no list's request waiting
             ca=settings.hubspot.ca,
         )
         for name, account in settings.accounts.items()

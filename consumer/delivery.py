@@ -215,17 +215,22 @@ class Delivery:
                 lane.list.drop(partial(unwanted, lane), now)
             self._schedule(lane)
 
-    def publish_pending(self) -> None:
-        """Bring the gauges of waiting contacts, and what was counted while events were read, up to date."""
-        for lane in self._changed:
+    def publish_pending(self) -> Collection[Lane]:
+        """Bring the gauges of waiting contacts, and what was counted while events were read, up to date.
+
+        Gives the lists of which anything that people are shown may have changed since it was called last.
+        """
+        changed, self._changed = self._changed, set()
+        for lane in changed:
             lane.series.pending_contacts.set(lane.list.pending)
             lane.series.events_collapsed.inc(lane.collapsed)
             lane.collapsed = 0
-        self._changed.clear()
+        return changed
 
     def _wake(self, lane: Lane, now: float) -> None:
-        with self._recount(lane):
-            lane.list.settle_doubts(now)
+        if lane.list.doubtful:
+            with self._recount(lane):
+                lane.list.settle_doubts(now)
         ready = lane.list.ready_at()
         if ready is not None and ready <= now and not (lane.list.held and self._is_held(lane, now)):
             lane.account.queue(lane.list)
@@ -242,6 +247,7 @@ class Delivery:
         series = self.account_series[account.name]
         for outcome in answer.refreshes:
             series.refreshed(outcome)
+            self._changed.update(self._lanes_of(account))  # they may be linked to the account's portal now
         if answer.remaining is not None:
             series.rate_limit_remaining.set(answer.remaining)
 
@@ -259,8 +265,8 @@ class Delivery:
 
     def _is_held(self, lane: Lane, now: float) -> bool:
         """Ask the list's guard; what it has held for too long ends."""
-        with self._recount(lane):
-            held = lane.list.is_held(now)
+        held = lane.list.is_held(now)
+        self._show(lane)
         if held and (number := lane.list.guard.too_long(lane.list.newest, now)):
             self._end_hold(lane, number, "that went on for longer than retry.give_up_after", now)
         return held
@@ -313,6 +319,7 @@ class Delivery:
                 # Told once for all lists: at the first refusal, not at every probe.
                 for each in (lane,) if account.parking else self._lanes_of(account):
                     each.trouble(verdict.reason, verdict.details, at, by_itself=each is lane)
+                    self._changed.add(each)
             case Terminal():
                 lane.trouble(verdict.reason, verdict.details, at, by_itself=True)
             case Applied() if request.adds or request.removes:
@@ -320,6 +327,7 @@ class Delivery:
                 for each in self._lanes_of(account) if account.parking else ():
                     if not each.troubled_by_itself:
                         each.clear()
+                        self._changed.add(each)
 
     def _lanes_of(self, account: Account) -> list[Lane]:
         return [self.lanes[each.connector] for each in account.lists]
@@ -353,5 +361,9 @@ class Delivery:
         yield
         lane.count_tries()
         self.pending += lane.list.pending - before
+        self._show(lane)
+
+    def _show(self, lane: Lane) -> None:
+        """Let people see what there is of a list by now."""
         self._changed.add(lane)
         lane.show_hold(self._outside.clock.time())

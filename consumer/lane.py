@@ -164,14 +164,14 @@ class Lane:
 
     def _tell(self, answer: Answer) -> None:
         request, details = answer.request, answer.verdict.details
-        told = self._log.bind(
-            request_id=request.request_id,
-            correlation_id=details.correlation_id,
-            status=details.status,
-            adds=len(request.adds),
-            removes=len(request.removes),
-            again=len(request.again),
-        )
+        told = {
+            "request_id": request.request_id,
+            "correlation_id": details.correlation_id,
+            "status": details.status,
+            "adds": len(request.adds),
+            "removes": len(request.removes),
+            "again": len(request.again),
+        }
         match answer.verdict:
             case Applied(added=added, removed=removed, missing=missing, merged=merged):
                 self.series.contacts_unexpected.inc(answer.verdict.unexpected)
@@ -179,21 +179,22 @@ class Lane:
                     self.last_outcome = "applied"
                     self.last_success_at = answer.answered_at
                     self.series.last_success.set(answer.answered_at)
-                    told.info(
+                    self._log.info(
                         "applied",
+                        **told,
                         added=len(added),
                         removed=len(removed),
                         not_found=len(missing),
                         merged=len(merged),
                     )
                 else:
-                    told.info("list looked at", name=self.facts.name if self.facts else None)
+                    self._log.info("list looked at", **told, name=self.facts.name if self.facts else None)
             case Recoverable(reason=reason, wait=wait):
                 self.last_outcome = f"will be tried again ({reason})"
                 self.series.retry(reason)
-                told.warning("will be tried again", reason=reason, wait=wait, message=details.message)
+                self._log.warning("will be tried again", **told, reason=reason, wait=wait, message=details.message)
             case Terminal(reason=reason):
                 self.last_outcome = f"refused ({reason})"
-                told.error("refused", reason=reason, category=details.category, message=details.message)
+                self._log.error("refused", **told, reason=reason, category=details.category, message=details.message)
             case _:
-                told.info("not sent: the partitions may have another owner by now")
+                self._log.info("not sent: the partitions may have another owner by now", **told)

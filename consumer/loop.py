@@ -14,6 +14,7 @@ from consumer import __version__, log
 from consumer.changes import Message, TopicPartition
 from consumer.delivery import Delivery
 from consumer.intake import Intake
+from consumer.lane import Lane
 from consumer.lender import Lender
 from consumer.partitions import Partition, Partitions
 from consumer.permit import Fence
@@ -75,7 +76,7 @@ class Loop:
         self._partitions = partitions
         self._fence = fence
         self._bounds = bounds
-        self._configured = configured
+        self._lists = {each.connector: each for each in configured}  # as they were published
         self._lender = lender
         self._source: Source | None = None
         self._stops: deque[str] = deque()
@@ -324,7 +325,8 @@ class Loop:
     def _publish(self, source: Source, now: float) -> None:
         """Bring gauges and status up to date."""
         self._publish_at = now + PUBLISH_EVERY
-        self._delivery.publish_pending()
+        for lane in self._delivery.publish_pending():
+            self._lists[lane.list.connector] = self._describe_list(lane)
         self._metrics.consumer_paused.set(self._paused)
         for partition in self._partitions:
             lag = self._lag(source, partition)
@@ -342,7 +344,7 @@ class Loop:
 
     def _describe(self, source: Source | None = None) -> ServiceStatus:
         return ServiceStatus(
-            lists=tuple(self._describe_list(each) for each in self._configured),
+            lists=tuple(self._lists.values()),
             partitions=tuple(
                 PartitionStatus(
                     topic=each.key.topic,
@@ -363,12 +365,9 @@ class Loop:
             attention=tuple(self._attention.values()),
         )
 
-    def _describe_list(self, configured: ListStatus) -> ListStatus:
-        lane = self._delivery.lanes.get(configured.connector)
-        if lane is None:
-            return configured
+    def _describe_list(self, lane: Lane) -> ListStatus:
         return replace(
-            configured,
+            self._lists[lane.list.connector],
             list_name=lane.facts.name if lane.facts else None,
             waiting=lane.list.pending,
             last_request_at=lane.last_request_at,
@@ -376,7 +375,7 @@ class Loop:
             last_success_at=lane.last_success_at,
             attention=lane.attention,
             hold=lane.hold,
-            hub_id=self._workers.hub_id(configured.account),
+            hub_id=self._workers.hub_id(lane.account.name),
         )
 
 

@@ -264,6 +264,7 @@ class ListMetrics:
         "_flushes",
         "_list_id",
         "_name",
+        "_requests",
         "_tries",
         "contacts_added",
         "contacts_merged",
@@ -296,8 +297,9 @@ class ListMetrics:
         self._flushes = {
             trigger: counters["window_flushes_total"].labels(connector, list_id, trigger) for trigger in FLUSH_TRIGGERS
         }
-        for status in _KNOWN_STATUSES:
-            counters["requests_total"].labels(connector, list_id, status)
+        self._requests: dict[int | str, Counter] = {
+            status: counters["requests_total"].labels(connector, list_id, status) for status in _KNOWN_STATUSES
+        }
         for reason in _CONNECTOR_SKIPS:
             for transition in TRANSITIONS:
                 counters["events_skipped_total"].labels(connector, reason, transition)
@@ -314,7 +316,10 @@ class ListMetrics:
 
     def request(self, status: int | str) -> None:
         """Count a request that ended with this HTTP status, `timeout` or `connection_error`."""
-        self._families.counters["requests_total"].labels(self._connector, self._list_id, status).inc()
+        if status not in self._requests:
+            family = self._families.counters["requests_total"]
+            self._requests[status] = family.labels(self._connector, self._list_id, status)
+        self._requests[status].inc()
 
     def retry(self, reason: str) -> None:
         """Count a batch that goes back to its window for this reason."""

@@ -127,6 +127,8 @@ class NotFound:
 
     def tell(self) -> Counter[End]:
         """Give what happened since the last time this was asked."""
+        if not self._told:
+            return self._told
         told, self._told = +self._told, Counter()
         return told
 

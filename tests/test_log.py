@@ -167,3 +167,29 @@ def test_a_record_that_cannot_be_written_does_not_show_its_arguments(capsys: pyt
     logging.getLogger("careless").info("number %d", "hunter2")
     assert stream.getvalue() == ""
     assert capsys.readouterr().err == "a log record of careless could not be written: TypeError\n"
+
+
+class _Unspeakable:
+    def __repr__(self) -> str:
+        raise ValueError("hunter2")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_record_of_ours_that_cannot_be_written_fails_nobody(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    """Whoever logs goes on, and so does the log, whatever a record holds; that one is missing is said."""
+    stream = configured(json=as_json)
+    log.get("careless").info("wrong", value=_Unspeakable())
+    log.get("careful").info("right")
+    assert stream.getvalue().count("\n") == 1
+    assert "right" in stream.getvalue()
+    assert capsys.readouterr().err == "a log record of careless could not be written: ValueError\n"
+
+
+def test_a_stream_that_is_gone_fails_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing can be written any more, the service goes on."""
+    stream = configured()
+    stream.close()
+    log.get("a").info("unheard")
+    assert capsys.readouterr().err == "a log record of a could not be written: ValueError\n"

@@ -36,7 +36,7 @@ def hubspot_client(settings: Settings, account: str, redactor: Redactor) -> Iter
     """Give a client that reads one account as the service does: one attempt per call."""
     auth = _oauth(settings, account, redactor)
     base_url, timeout, ca = settings.hubspot.base_url, settings.hubspot.timeout, settings.hubspot.ca
-    with closing(HubSpotClient(base_url, timeout, auth, connections=1, ca=ca)) as client:
+    with closing(HubSpotClient(base_url, timeout, auth, ca=ca)) as client:
         yield client
 
 

@@ -6,6 +6,7 @@ for ever. A compressed answer was not asked for, and may be a bomb: its bytes ar
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import httpx
 
@@ -13,7 +14,10 @@ MOST_BYTES = 16 * 1024 * 1024  # an answer about 100,000 contacts has about 2 MB
 
 
 class BoundedTransport(httpx.BaseTransport):
-    """Passes requests on to `inner` and bounds the answers. `seconds` is for one request, from its start."""
+    """Passes requests on to `inner` and reads their answers to the end, within bounds.
+
+    `seconds` is for one request, from its start.
+    """
 
     def __init__(self, inner: httpx.BaseTransport, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._inner = inner
@@ -25,33 +29,26 @@ class BoundedTransport(httpx.BaseTransport):
         request.headers["Accept-Encoding"] = "identity"
         deadline = self._clock() + self._seconds
         response = self._inner.handle_request(request)
-        headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
         stream = response.stream
         if not isinstance(stream, httpx.SyncByteStream):
             raise TypeError(f"the transport's answer cannot be read piece by piece: {type(stream).__name__}")
-        bounded = _BoundedStream(stream, deadline, self._clock)
-        return httpx.Response(response.status_code, headers=headers, stream=bounded, extensions=response.extensions)
+        with closing(stream):
+            content = b"".join(self._pieces(stream, deadline))
+        response.headers.pop("Content-Encoding", None)
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=content, extensions=response.extensions
+        )
 
     def close(self) -> None:
         """Close the connections."""
         self._inner.close()
 
-
-class _BoundedStream(httpx.SyncByteStream):
-    def __init__(self, inner: httpx.SyncByteStream, deadline: float, clock: Callable[[], float]) -> None:
-        self._inner = inner
-        self._deadline = deadline
-        self._clock = clock
-
-    def __iter__(self) -> Iterator[bytes]:
+    def _pieces(self, stream: httpx.SyncByteStream, deadline: float) -> Iterator[bytes]:
         size = 0
-        for piece in self._inner:
+        for piece in stream:
             size += len(piece)
             if size > MOST_BYTES:
                 raise httpx.ReadError(f"the answer is longer than {MOST_BYTES} bytes")
-            if self._clock() > self._deadline:
+            if self._clock() > deadline:
                 raise httpx.ReadTimeout("the answer did not end in time")
             yield piece
-
-    def close(self) -> None:
-        self._inner.close()

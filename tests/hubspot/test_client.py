@@ -12,7 +12,7 @@ from consumer.hubspot import answers
 from consumer.outcomes import Applied, ListFacts, NotSent, Recoverable, Scope, Terminal
 from consumer.simulator import Account, ContactList, Fault
 from consumer.simulator.accounts import ProcessingType
-from tests.hubspot.world import SESSION, TIMEOUT, World, change, served
+from tests.hubspot.world import SESSION, TIMEOUT, World, change, connections, served
 from tests.simulator.caller import LISTS, TOKEN, acme
 
 MEMBERSHIPS = f"{LISTS}/10/memberships/add-and-remove"
@@ -300,12 +300,13 @@ def test_a_cut_on_a_real_socket_may_come_true_late() -> None:
 
 @pytest.mark.process
 def test_a_real_timeout_frees_its_connection() -> None:
-    """After a read timeout the only connection serves the next request."""
-    with served(timeout=1.0, connections=1) as (server, client, permit):
+    """After a read timeout the connection is closed, and the next request has another."""
+    with served(timeout=1.0) as (server, client, permit):
         assert isinstance(client.perform(change(1), permit()).verdict, Applied)
         server.call(lambda portal: portal.inject(Fault("slow", 3600.0, times=1)))
         answer = client.perform(change(2), permit())
         after = client.perform(change(look=True), permit())
+        assert connections(server) == 1
         client.close()
 
     assert answer.statuses == ("timeout",)
@@ -314,13 +315,14 @@ def test_a_real_timeout_frees_its_connection() -> None:
 
 @pytest.mark.process
 def test_what_is_withdrawn_leaves_no_connection_behind() -> None:
-    """A request that is withdrawn after its refresh gives the only connection back."""
-    with served(connections=1) as (server, client, permit):
+    """A request that is withdrawn after its refresh gives its connection back to the next."""
+    with served() as (server, client, permit):
         for _ in range(3):
             withdrawn = permit()
             withdrawn.withdraw()
             assert client.perform(change(1), withdrawn).verdict == NotSent()
         assert isinstance(client.perform(change(2), permit()).verdict, Applied)
+        assert connections(server) == 1
         client.close()
 
     assert server.portal.accounts["acme"].lists[10].members == {2}
@@ -328,11 +330,12 @@ def test_what_is_withdrawn_leaves_no_connection_behind() -> None:
 
 @pytest.mark.process
 def test_a_refused_refresh_leaves_no_connection_behind() -> None:
-    """A refresh that is refused, and one that is put off, give the only connection back."""
-    with served(connections=1) as (server, client, permit):
+    """A refresh that is refused, and one that is put off, give their connection back to the next."""
+    with served() as (server, client, permit):
         server.call(lambda portal: portal.inject(Fault("refresh_refused", times=1)))
         server.call(lambda portal: portal.inject(Fault("refresh_unavailable", times=1)))
         refreshes = [client.perform(change(1), permit()).refreshes for _ in range(3)]
+        assert connections(server) == 1
         client.close()
 
     assert refreshes == [("refused",), ("failed",), ("ok",)]

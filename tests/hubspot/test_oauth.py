@@ -15,7 +15,7 @@ from consumer.outcomes import TOKEN_EXPIRED, Applied, NotSent, Recoverable, Requ
 from consumer.permit import Permit
 from consumer.secret import HIDDEN, Secret
 from consumer.simulator import Fault, Quirks
-from tests.hubspot.world import TIMEOUT, World, change, secret_file, served
+from tests.hubspot.world import BASE_URL, TIMEOUT, World, change, secret_file, served
 from tests.simulator.caller import FIRST_REFRESH_TOKEN, TOKEN
 
 LIFE = 1800.0
@@ -355,7 +355,8 @@ def test_nobody_sees_a_secret(world: World, caplog: pytest.LogCaptureFixture) ->
     world.wire.instead[TOKEN] = [httpx.Response(400, json=quoting), httpx.Response(400, json=quoting)]
     told = [world.perform(), world.oauth, world.client, Call()]
     with pytest.raises(RefreshError) as caught:
-        world.client._client.get("/")  # the exception itself, which `perform` turns into a verdict
+        # The exception itself, which `perform` turns into a verdict.
+        world.client._exchange(httpx.Request("GET", BASE_URL))
     told += [caught.value, str(caught.value), world.perform(), world.oauth._token]
     texts = [*map(repr, told), *(each.getMessage() for each in caplog.records)]
 
@@ -367,7 +368,7 @@ def test_nobody_sees_a_secret(world: World, caplog: pytest.LogCaptureFixture) ->
 def test_one_worker_refreshes_for_all() -> None:
     """However many workers find the token due at once, one of them fetches it and all use it."""
     workers = 16
-    with served(connections=workers) as (server, client, permit), ThreadPoolExecutor(workers) as pool:
+    with served() as (server, client, permit), ThreadPoolExecutor(workers) as pool:
         barrier = Barrier(workers)
 
         def one(contact: int) -> bool:

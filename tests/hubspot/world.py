@@ -149,12 +149,17 @@ class Served(NamedTuple):
     permit: Callable[[], Permit]
 
 
+def connections(server: SimulatorServer) -> int:
+    """Count the connections that are open to a real server."""
+    return server.call(lambda _portal: len(server._server.server_state.connections))
+
+
 @contextmanager
-def served(timeout: float = TIMEOUT, connections: int = 1) -> Iterator[Served]:
+def served(timeout: float = TIMEOUT) -> Iterator[Served]:
     """Yield a portal behind real sockets and a client of it, which is still of use when the server is gone."""
     clock = time.monotonic
     fence = Fence(3600.0, clock())
     with SimulatorServer(Portal([acme()])) as server:
         credentials = oauth(Secret(FIRST_REFRESH_TOKEN), clock, Redactor(), server.url)
-        client = HubSpotClient(server.url, timeout, credentials, connections=connections)
+        client = HubSpotClient(server.url, timeout, credentials)
         yield Served(server, client, lambda: Permit(fence, clock))

@@ -285,3 +285,42 @@ def test_what_is_told_of_the_member() -> None:
         member.loop.stop("SIGTERM")
         member.turn(3)
         assert member.loop.status().draining
+
+
+def test_a_list_is_told_of_anew_though_the_news_came_with_another_one() -> None:
+    """A refused token, and the end of that, concern all lists of the account, also those that nothing happens to."""
+    with world(2) as w:
+        member = w.member()
+        w.tell("ENTER", 1, source="audience:0")
+        member.run_until(w.all_committed)
+        w.portal.inject(Fault("token_invalid", method="PUT", times=1))
+        w.tell("ENTER", 2, source="audience:0")
+        member.run_for(32)
+        assert [each.attention is not None for each in member.loop.status().lists] == [True, True]
+        w.tell("ENTER", 3, source="audience:0")
+        member.run_until(w.all_committed)
+        member.run_for(2)
+        assert [each.attention for each in member.loop.status().lists] == [None, None]
+
+
+def test_the_lists_of_a_status_are_the_same_as_long_as_nothing_happens_to_them() -> None:
+    """What people are shown of a list is made when something happens to it, not each second for all of them."""
+    with world(2) as w:
+        member = w.member()
+        member.run_for(5)
+        before = member.loop.status().lists
+        w.tell("ENTER", 1, source="audience:0")
+        member.run_for(5)
+        changed, same = member.loop.status().lists
+        assert changed.waiting == 1
+        assert same is before[1]
+
+
+def test_a_list_is_linked_before_its_turn_has_come() -> None:
+    """One answer tells an account's portal, which then holds for lists that nobody has asked HubSpot about yet."""
+    with world(2, accounts={"acme": {"requests_per_10s": 1}}) as w:
+        member = w.member()
+        member.run_until(lambda: member.loop.status().lists[0].list_name is not None)
+        asked, not_yet = member.loop.status().lists
+        assert not_yet.list_name is None
+        assert [each.hub_id for each in (asked, not_yet)] == [w.account.hub_id] * 2
