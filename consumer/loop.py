@@ -325,6 +325,8 @@ class Loop:
         """Bring gauges and status up to date."""
         self._publish_at = now + PUBLISH_EVERY
         self._delivery.publish_pending()
+        for name, account in self._delivery.accounts.items():
+            self._delivery.account_series[name].rate_limit.set(account.rate(now))
         self._metrics.consumer_paused.set(self._paused)
         for partition in self._partitions:
             lag = self._lag(source, partition)

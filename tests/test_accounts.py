@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.accounts import MOST_IN_FLIGHT, Account
 from consumer.changes import Assignment
 from consumer.list_sync import ListSync
 from consumer.offsets import Offsets
-from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal
+from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal, Verdict
 from tests.strategies import OK, RULES, change
 
 REFUSED = Terminal(Details(status=401), "UNAUTHORIZED", Scope.ACCOUNT)
 LIMITED = Recoverable(Details(status=429), "429", wait=10.0, account_wide=True)
 DAILY = replace(LIMITED, wait=900.0, probe=True)
+ROLLING = replace(LIMITED, rolling=True)
 
 
 def _account(lists: int, requests_per_10s: int = 1000) -> Account:
@@ -69,6 +72,38 @@ def test_a_429_stops_all_lists_until_its_interval_has_passed() -> None:
     _next(account, 0.0)
     account.answered(LIMITED, 1.0, 0.0, newest=0)
     assert account.ready_at(1.0, refresh=False) == 11.0
+
+
+def test_the_rolling_limit_slows_the_account_down() -> None:
+    """It says that the last ten seconds were full, not that the next are: the account sends less often."""
+    account = _account(40, requests_per_10s=100)
+    now = 0.0
+    for _ in range(20):
+        now = account.ready_at(now, refresh=False) or 0.0
+        account.next(now, refresh=False)
+        account.answered(OK, now, 0.0, newest=0)
+    assert account.rate(now) == 100
+    account.next(now, refresh=False)
+    account.answered(ROLLING, now, 0.0, newest=0)
+    assert account.rate(now) == pytest.approx(47.5)
+    first = account.ready_at(now, refresh=False)
+    assert first is not None
+    assert now < first < now + 1
+    account.next(first, refresh=False)
+    second = account.ready_at(first, refresh=False)
+    assert second == pytest.approx(first + 10 / 47.5, rel=0.01)
+    assert account.rate(now + 60) == 100
+
+
+def test_what_left_before_a_429_teaches_nothing_new() -> None:
+    """Several requests that met the same full ten seconds slow the account down once."""
+    account = _account(5)
+    for _ in range(3):
+        _next(account, 0.0)
+    account.answered(ROLLING, 1.0, 0.0, newest=0)
+    learnt, until = account.rate(1.0), account.not_before
+    account.answered(ROLLING, 1.0, 0.0, newest=0)
+    assert (account.rate(1.0), account.not_before) == (learnt, until)
 
 
 @pytest.mark.parametrize("verdict", [REFUSED, DAILY])
@@ -261,6 +296,19 @@ def test_a_limit_that_what_is_lent_meets(verdict: Recoverable, until: float) -> 
     assert account.may_lend(until + 1, refresh=False)
 
 
+def test_the_rolling_limit_that_what_is_lent_meets() -> None:
+    """Lists and audits share one rate, so what an audit learns slows both down."""
+    account = _account(0)
+    account.lend(0.0, refresh=False)
+    account.returned(ROLLING, 0.0, 0.0)
+    assert account.rate(0.0) < 1000
+    assert 0.0 < account.not_before < 1.0
+    assert not account.may_lend(0.0, refresh=False)
+    account.lend(1.0, refresh=False)
+    account.returned(OK, 1.0, 0.0)
+    assert not account.may_lend(1.0, refresh=False), "there is no burst"
+
+
 def test_a_refusal_of_what_is_lent_concerns_nobody_else() -> None:
     """Whatever HubSpot refuses of an audit for good, lists go on as before."""
     account = _account(1)
@@ -278,3 +326,20 @@ def test_nothing_is_lent_by_a_parked_account() -> None:
     assert _next(account, 0.0) == 0
     account.answered(REFUSED, 0.0, 0.0, newest=0)
     assert not account.may_lend(1_000.0, refresh=False)
+
+
+@given(
+    st.integers(3, 250),
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([OK, OK, ROLLING, LIMITED]), st.booleans()), max_size=200),
+)
+def test_whatever_is_answered_the_rate_is_kept(limit: int, answers: list[tuple[float, Verdict, bool]]) -> None:
+    """No ten seconds hold more than the limit, however it shrinks and grows, with looks and token refreshes."""
+    account = _account(len(answers), requests_per_10s=limit)
+    now = 0.0
+    left: list[float] = []
+    for idle, verdict, refresh in answers:
+        now = account.ready_at(now + idle / limit, refresh=refresh) or now
+        left += [now] * (account.first.next_calls + refresh)
+        account.next(now, refresh=refresh)
+        account.answered(verdict, now, 0.0, newest=0)
+    assert all(later >= first + 10 for first, later in zip(left, left[limit:], strict=False))

@@ -1,12 +1,16 @@
-"""The rate limit: never passed, in no ten seconds; and hardly anything of it wasted."""
+"""The rate limit: never passed, in no ten seconds; hardly anything of it wasted, and shared with who is not known."""
 
 from bisect import bisect_left, bisect_right
+from heapq import heappop, heappush
+from itertools import count, pairwise
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.rate_limit import PERIOD, SLACK, TokenBucket
+from consumer.rate_limit import KEPT, LEAST, PERIOD, SLACK, WHOLE_AFTER, Share, TokenBucket
+from consumer.simulator.quota import RollingQuota
 
 LIMITS = st.integers(1, 250)
 TOKENS = st.integers(1, 3)
@@ -96,3 +100,152 @@ def test_several_at_once_keep_to_the_limit_and_use_it(limit: int, tokens: int, n
         if tokens <= bucket.burst and begin + PERIOD + hair < starts[-1]:
             held = bisect_right(starts, begin + PERIOD + hair) - bisect_right(starts, begin)
             assert held >= limit - bucket.burst + 1 - (tokens - 1)
+
+
+HAPPENINGS = st.lists(st.tuples(IDLE, st.sampled_from(["takes", "takes", "takes", "is refused", "gets through"])))
+
+
+def _lived(limit: int, happenings: list[tuple[float, str]], tokens: int = 1) -> tuple[Share, float, list[float]]:
+    """Let things happen to a share, each so long after the one before; give it, the time, and when requests left."""
+    share, now, left = Share(limit), 0.0, []
+    for idle, what in happenings:
+        now += idle
+        if what == "takes":
+            now = share.ready_at(now)
+            share.take(now, tokens)
+            left += [now] * tokens
+        elif what == "is refused":
+            share.refused(now)
+        else:
+            share.passed()
+    return share, now, left
+
+
+@given(LIMITS, HAPPENINGS, st.floats(0, 100))
+def test_a_share_is_no_more_than_the_limit_and_never_nothing(
+    limit: int, happenings: list[tuple[float, str]], later: float
+) -> None:
+    """Whatever happens, something is taken: who never asks never learns that there is room."""
+    share, now, _ = _lived(limit, happenings)
+    assert LEAST <= share.rate(now) <= share.rate(now + later) <= limit
+
+
+@given(LIMITS, HAPPENINGS)
+def test_the_whole_limit_is_back_a_minute_after_the_last_429(limit: int, happenings: list[tuple[float, str]]) -> None:
+    """However small the share had become."""
+    share, now, _ = _lived(limit, happenings)
+    share.refused(now)
+    assert share.rate(now + WHOLE_AFTER) == limit
+    assert share.ready_at(now + 2 * WHOLE_AFTER) == now + 2 * WHOLE_AFTER
+
+
+@given(LIMITS, HAPPENINGS)
+def test_a_429_costs_at_most_half_and_no_more_than_ten_seconds(limit: int, happenings: list[tuple[float, str]]) -> None:
+    """Of whatever rate it was; and as the last ten seconds were full, there is room when they are over."""
+    share, now, _ = _lived(limit, happenings)
+    assert now < share.refused(now) <= now + PERIOD
+    share.passed()
+    before = share.rate(now)
+    assert now < share.refused(now) <= now + PERIOD
+    assert share.rate(now) >= max(LEAST, KEPT * before / 2)
+
+
+def test_one_429_alone_costs_little() -> None:
+    """To who used all of the limit one 429 costs what he sends in less than a second, not the ten that it names."""
+    share, bucket = Share(110), TokenBucket(110)
+    left = []
+    now = 0.0
+    while now < 10 * PERIOD + WHOLE_AFTER:
+        now = max(share.ready_at(now), bucket.ready_at(now))
+        share.take(now)
+        bucket.take(now)
+        left.append(now)
+        if len(left) == 500:
+            now = share.refused(now)
+    assert len(left) >= 108 * (10 + WHOLE_AFTER / PERIOD) - 10
+
+
+def test_a_share_is_what_there_was_for_us() -> None:
+    """A 429 tells that ten seconds were full: what we sent in them, less a little, is what there is for us."""
+    share = Share(100)
+    for step in range(300):
+        share.take(step / 7)
+    now = 300 / 7
+    share.refused(now)
+    assert len([step for step in range(300) if step / 7 > now - PERIOD]) == 69
+    assert share.rate(now) == pytest.approx(KEPT * 69)
+
+
+def test_pauses_double_while_nothing_gets_through() -> None:
+    """Somebody else's burst is not met with one request after the other, and a success ends it."""
+    share, now = Share(100), 0.0
+    pauses = []
+    for _ in range(12):
+        until = share.refused(now)
+        pauses.append(until - now)
+        now = until
+    assert pauses[0] == pytest.approx(PERIOD / 47.5)
+    for earlier, later in pairwise(pauses):
+        assert later == pytest.approx(min(PERIOD, 2 * earlier))
+    assert pauses[-1] == pytest.approx(PERIOD)
+    assert share.rate(now) > 47.5, "the first has taught all there is to learn"
+    share.passed()
+    assert share.refused(now) < now + 1
+
+
+@given(st.integers(2, 250), TOKENS)
+def test_less_than_all_goes_evenly(limit: int, tokens: int) -> None:
+    """After a 429 no burst leaves: each request waits for its place, also when the rate has come back."""
+    share = Share(limit)
+    share.refused(0.0)
+    now = 0.0
+    while now < WHOLE_AFTER:
+        share.take(now, tokens)
+        following = share.ready_at(now)
+        assert following >= now + tokens * PERIOD / limit
+        now = following
+
+
+def _side_by_side(processes: int, seconds: float) -> tuple[float, float]:
+    """Let processes that know nothing of each other use one limit of 110 up; give the shares used, and answered 429.
+
+    Of the second half of the time. Each has work always; answers take 50 to 150 ms, and requests arrive with jitter.
+    """
+    random, quota = Random(1), RollingQuota(110)  # noqa: S311 - jitter, no secret
+    shares = [(Share(110), TokenBucket(110)) for _ in range(processes)]
+    ties = count()
+    events = [(random.random(), next(ties), "looks", number, True) for number in range(processes)]
+    stopped = [0.0] * processes
+    answers: list[bool] = []
+    while events[0][0] < seconds:
+        now, _, what, number, passed = heappop(events)
+        share, bucket = shares[number]
+        if what == "looks":
+            ready = max(share.ready_at(now), bucket.ready_at(now), stopped[number])
+            if ready <= now:
+                share.take(now)
+                bucket.take(now)
+                heappush(events, (now + 0.015 * random.random(), next(ties), "arrives", number, True))
+            heappush(events, (max(ready, now + 0.001), next(ties), "looks", number, True))
+        elif what == "arrives":
+            passed = quota.allows(now)
+            if passed:
+                quota.count(now)
+            if now > seconds / 2:
+                answers.append(passed)
+            heappush(events, (now + 0.05 + 0.1 * random.random(), next(ties), "hears", number, passed))
+        elif now >= stopped[number]:
+            if passed:
+                share.passed()
+            else:
+                stopped[number] = share.refused(now)
+    used = sum(answers)
+    return used / (110 * seconds / 2 / PERIOD), 1 - used / len(answers)
+
+
+@pytest.mark.parametrize(("processes", "used", "refused"), [(1, 0.97, 0.005), (2, 0.9, 0.05), (3, 0.9, 0.05)])
+def test_processes_that_know_nothing_of_each_other_share_a_limit(processes: int, used: float, refused: float) -> None:
+    """Together they use nearly all of it, few of their requests are answered 429, and one alone notices nothing."""
+    used_up, answered_429 = _side_by_side(processes, 300.0)
+    assert used_up >= used
+    assert answered_429 < refused
