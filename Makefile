@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/.run-installed
 DEV    := $(VENV)/.dev-installed
 
-.PHONY: demo test test-unit soak chaos lint format lock wheel clean help
+.PHONY: demo test test-unit soak chaos bench lint format lock wheel clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,9 @@ chaos: $(DEV)  ## SECONDS=600: rounds of chaos on real parts, each with a fresh 
 
 soak: $(DEV)  ## random simulations from a fresh seed for SECONDS=600, until one fails
 	$(BIN)/python -m tests.simulation --seconds $(SECONDS)
+
+bench: $(DEV)  ## measures what is fast and frugal; MEASURES="throughput growth" takes some, ROUNDS=1 is quick
+	$(BIN)/python -m tests.bench $(MEASURES) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(MEASURES),,--write)
 
 lint: $(DEV)  ## ruff (all rules) and mypy (strict)
 	$(BIN)/ruff check .

@@ -21,6 +21,8 @@ from consumer.metrics import TABLE
 from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.secret import Secret
 from consumer.settings import BASE_URL, Properties, Settings, load, rules
+from tests.bench import report
+from tests.bench.report import Results
 from tests.house import examples
 from tests.house.tree import PACKAGE, ROOT
 
@@ -233,6 +235,11 @@ def test_every_folder_of_tests_is_there() -> None:
     told = {spans(folder)[0] for folder, _ in table("tests in | are about")}
     folders = {f"{file.parent.relative_to(ROOT).as_posix()}/" for file in (ROOT / "tests").rglob("*.py")}
     assert folders == told
+
+
+def test_the_figures_are_those_that_were_measured() -> None:
+    """The section of figures says what `make bench` has kept, and nothing else."""
+    assert report.found(README) == report.section(Results.read(ROOT / "tests" / "bench" / "results.json"))
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -29,6 +29,11 @@ class Process:
         self.log_file = log_file
 
     @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._popen.pid
+
+    @property
     def ended(self) -> int | None:
         """Exit code; None while it runs."""
         return self._popen.poll()

@@ -4,11 +4,13 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,6 +30,23 @@ VIP = 4711  # the list of audience:vip
 CHURN = 4712  # the list of audience:churn
 CLIENT_SECRET = "acme-client-secret"
 REFRESH_TOKEN = "acme-refresh-token"
+
+Result = TypeVar("Result")
+
+
+class HubSpot(Protocol):
+    """A simulated HubSpot, in this process or in one of its own."""
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+
+    @property
+    def port(self) -> int:
+        """Its port, on 127.0.0.1."""
+
+    def call(self, function: Callable[[Portal], Result]) -> Result:
+        """Run `function(portal)` between two requests; both function and result may have to be pickled."""
 
 
 class Service:
@@ -82,7 +101,7 @@ class World:
 
     broker: Broker
     registry: RegistryServer
-    hubspot: SimulatorServer
+    hubspot: HubSpot
     folder: Path
     stack: ExitStack
     environ: dict[str, str] = field(default_factory=dict)
@@ -173,21 +192,27 @@ class World:
 
     def members(self, list_id: int = VIP) -> frozenset[int]:
         """Give who is on a list."""
-        return self.hubspot.call(lambda portal: portal.accounts["acme"].lists[list_id].members)
+        return self.hubspot.call(partial(_members, list_id))
 
     def inject(self, fault: Fault) -> None:
         """Let something go wrong at HubSpot."""
-        self.hubspot.call(lambda portal: portal.inject(fault))
+        self.hubspot.call(methodcaller("inject", fault))
 
     def heal(self) -> None:
         """Let all go well at HubSpot."""
-        self.hubspot.call(lambda portal: portal.heal_all())
+        self.hubspot.call(methodcaller("heal_all"))
 
     def puts(self, list_id: int = VIP) -> list[Handled]:
         """Give the membership requests that HubSpot got for a list, in order."""
-        return self.hubspot.call(
-            lambda portal: [each for each in portal.log if each.method == "PUT" and each.list_id == list_id]
-        )
+        return self.hubspot.call(partial(_puts, list_id))
+
+
+def _members(list_id: int, portal: Portal) -> frozenset[int]:
+    return portal.accounts["acme"].lists[list_id].members
+
+
+def _puts(list_id: int, portal: Portal) -> list[Handled]:
+    return [each for each in portal.log if each.method == "PUT" and each.list_id == list_id]
 
 
 @contextmanager
