@@ -72,13 +72,14 @@ class Share:
         return min(self._limit, self._from + self._limit * ((now - self._refused_at) / WHOLE_AFTER) ** 2)
 
     def ready_at(self, now: float) -> float:
-        """Give the earliest time, `now` or later, at which the next request may leave: less than all goes evenly."""
+        """Give the earliest time, `now` or later, at which the next request may leave."""
         return max(now, self._next_at)
 
     def take(self, now: float, tokens: int = 1) -> None:
-        """Note that so many requests leave."""
+        """Note that so many requests leave. For a minute after a 429 they go evenly; who is late catches up by one."""
         if now < self._refused_at + WHOLE_AFTER:
-            self._next_at = now + tokens * PERIOD / self.rate(now)
+            interval = PERIOD / self.rate(now)
+            self._next_at = max(self._next_at, now - interval) + tokens * interval
         self._forget(now)
         self._sent.extend([now] * tokens)
 

@@ -90,8 +90,9 @@ def test_the_rolling_limit_slows_the_account_down() -> None:
     assert first is not None
     assert now < first < now + 1
     account.next(first, refresh=False)
-    second = account.ready_at(first, refresh=False)
-    assert second == pytest.approx(first + 10 / 47.5, rel=0.01)
+    account.next(first, refresh=False)
+    third = account.ready_at(first, refresh=False)
+    assert third == pytest.approx(first + 10 / 47.5, rel=0.01)
     assert account.rate(now + 60) == 100
 
 
@@ -304,9 +305,11 @@ def test_the_rolling_limit_that_what_is_lent_meets() -> None:
     assert account.rate(0.0) < 1000
     assert 0.0 < account.not_before < 1.0
     assert not account.may_lend(0.0, refresh=False)
-    account.lend(1.0, refresh=False)
-    account.returned(OK, 1.0, 0.0)
-    assert not account.may_lend(1.0, refresh=False), "there is no burst"
+    for _ in range(2):  # one of which is late by now
+        assert account.may_lend(1.0, refresh=False)
+        account.lend(1.0, refresh=False)
+        account.returned(OK, 1.0, 0.0)
+    assert not account.may_lend(1.0, refresh=False)
 
 
 def test_a_refusal_of_what_is_lent_concerns_nobody_else() -> None:
