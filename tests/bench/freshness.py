@@ -77,7 +77,7 @@ def _over(of: Round) -> float:
 
 MEASURES = (
     Measure(
-        "freshness",
+        "freshness-steady",
         "Freshness: from the event to the list",
         f"{PER_SECOND:,} events a second for {LISTS} lists, a window of {WINDOW:.0f} s, and a HubSpot (simulated, in a "
         f"process of its own) that answers after {1000 * ANSWER:.0f} ms and allows {QUOTA} requests in ten seconds. "

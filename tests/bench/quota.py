@@ -137,7 +137,7 @@ _ONE, _TWO = "one process", "two processes"
 
 MEASURES = (
     Measure(
-        "quota",
+        "quota-full",
         "The quota used to the full",
         f"{LISTS} lists of one account always have changes waiting, and HubSpot allows {QUOTA} requests in any ten "
         f"seconds, answered in {1000 * min(ANSWERS):.0f} to {1000 * max(ANSWERS):.0f} ms. One process has all of the "
