@@ -105,6 +105,8 @@ class Account:
         self._lent = False
         if isinstance(verdict, Recoverable) and verdict.account_wide:
             self._stop(verdict, now, chance)
+        elif isinstance(verdict, Applied) and now >= self.not_before:
+            self._share.passed()
 
     def answered(self, verdict: Verdict, now: float, chance: float, newest: int, *, looked: bool = False) -> int:
         """Bring in what became of a request. `newest` is the highest number of any change read.

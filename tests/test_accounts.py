@@ -310,6 +310,9 @@ def test_the_rolling_limit_that_what_is_lent_meets() -> None:
         account.lend(1.0, refresh=False)
         account.returned(OK, 1.0, 0.0)
     assert not account.may_lend(1.0, refresh=False)
+    learnt = account.rate(1.0)
+    account.returned(ROLLING, 1.0, 0.0)
+    assert account.rate(1.0) < 0.6 * learnt, "what got through has ended the run of 429s"
 
 
 def test_a_refusal_of_what_is_lent_concerns_nobody_else() -> None:
