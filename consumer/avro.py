@@ -10,7 +10,7 @@
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from io import BytesIO
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import to_parsing_canonical_form
+
+from consumer.decoder import compile_decoder
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 PER_MILLISECOND: Mapping[str | None, int] = {
@@ -28,6 +30,9 @@ PER_MILLISECOND: Mapping[str | None, int] = {
 
 Node = str | list[Any] | dict[str, Any]
 """A schema as fastavro has it: a name, a union, or anything with properties."""
+
+HEADER = 5
+"""Bytes before the Avro body of a message."""
 
 _HEADER = struct.Struct(">BI")
 _REASON_LENGTH = 300  # fastavro quotes whole schemas
@@ -56,6 +61,10 @@ class MembershipEvent(NamedTuple):
     identifiers: Mapping[str, str]
 
 
+Decoder = Callable[[bytes], MembershipEvent | None]
+"""Reads a whole message of one writer's schema; None: see what `decode` says of it."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Schema:
     """One of our schemas: `text` is what the registry gets, `parsed` (logical types dropped) is for fastavro."""
@@ -74,13 +83,14 @@ class WriterSchema:
     """A writer's schema made ready for reading: both sides as fastavro wants them; no `reader` if they are the same.
 
     `skips`: the writer has fields that the reader has not. `per_millisecond`: how many of the units in which the writer
-    gives `occurred_at` make a millisecond.
+    gives `occurred_at` make a millisecond. `decoder` is the schema's own, where it has one.
     """
 
     writer: Node = field(repr=False)
     reader: Node | None = field(repr=False)
     skips: bool
     per_millisecond: int
+    decoder: Decoder | None = field(default=None, repr=False)
 
 
 def schema_text(name: str) -> str:
@@ -152,7 +162,8 @@ def _compile(texts: Sequence[str], reader: Schema) -> WriterSchema:
     writer, named = _parse(texts)
     if not isinstance(writer, dict) or writer["type"] != "record":
         raise IncompatibleSchema(f"the writer's schema is not a record: make it one with the fields of {reader.name}")
-    _least_bytes(_parse(texts, expand=True)[0])
+    expanded, _ = _parse(texts, expand=True)
+    _least_bytes(expanded)
     _require_fields(writer, reader)
     same = to_parsing_canonical_form(writer) == to_parsing_canonical_form(reader.parsed)
     for each in named.values():
@@ -162,7 +173,12 @@ def _compile(texts: Sequence[str], reader: Schema) -> WriterSchema:
     # Reading without resolution takes less than half the time.
     resolved_to = None if same else _with_aliases(reader, named)
     skips = not _field_names(writer) <= _field_names(reader.parsed)
-    return WriterSchema(writer, resolved_to, skips, _per_millisecond(json.loads(texts[-1])))
+    per_millisecond = _per_millisecond(json.loads(texts[-1]))
+    decoder = None
+    if reader is CHANGE_SCHEMA:
+        fields = reader.parsed["fields"]
+        decoder = compile_decoder(expanded, fields, MembershipEvent, {"occurred_at": per_millisecond}, HEADER)
+    return WriterSchema(writer, resolved_to, skips, per_millisecond, decoder)
 
 
 def _parse(texts: Sequence[str], *, expand: bool = False) -> tuple[Node, dict[str, dict[str, Any]]]:

@@ -69,12 +69,13 @@ class Delivery:
         """Take a change into its list's window."""
         lane = self.lanes[connector]
         self._newest = change.number
+        self._changed.add(lane)
         if lane.list.fold(contact, change, now, inherited_since):
             self.pending += 1
-            self._changed.add(lane)
-            self._schedule(lane)
+            if inherited_since is not None or lane.list.may_wake_earlier:
+                self._schedule(lane)
         else:
-            lane.series.events_collapsed.inc()
+            lane.collapsed += 1
 
     def turn(self, now: float) -> None:
         """Let every list send whose time has come, as far as its account lets it."""
@@ -202,9 +203,11 @@ class Delivery:
             self._schedule(lane)
 
     def publish_pending(self) -> None:
-        """Bring the gauges of waiting contacts up to date."""
+        """Bring the gauges of waiting contacts, and what was counted while events were read, up to date."""
         for lane in self._changed:
             lane.series.pending_contacts.set(lane.list.pending)
+            lane.series.events_collapsed.inc(lane.collapsed)
+            lane.collapsed = 0
         self._changed.clear()
 
     def _wake(self, lane: Lane, now: float) -> None:

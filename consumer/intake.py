@@ -5,13 +5,14 @@ answered. While the registry cannot be reached the partition waits; a schema tha
 again and again for 60 s, makes its events undecodable.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol
 
 from consumer import avro, log
-from consumer.avro import IncompatibleSchema, MembershipEvent, Undecodable, WriterSchema
+from consumer.avro import HEADER, Decoder, IncompatibleSchema, MembershipEvent, Undecodable, WriterSchema
 from consumer.changes import Change, Message, TopicPartition
 from consumer.kafka.registry import Found, Lookup, Unknown
 from consumer.metrics import Metrics
@@ -26,6 +27,10 @@ ASK_AGAIN_MOST = 30.0
 MOST_SCHEMAS = 1_000  # known at once: who reads more asks for the oldest again
 
 _log = log.get(__name__)
+
+
+class _SchemaNotKnownYet(Exception):  # noqa: N818 - says what is so, as the caller's branch does
+    """A message cannot be read before the registry has answered."""
 
 
 class Registry(Protocol):
@@ -87,24 +92,24 @@ class Intake:
         self._windows = windows
         self._numbers = count(1)
         self._schemas: dict[int, WriterSchema | _Useless] = {}
+        self._decoders: dict[bytes, Decoder] = {}  # of these, by what their messages begin with
+        self._skipped: Counter[tuple[str, str, str]] = Counter()
         self._waits: dict[int, _Wait] = {}
 
     def take(self, messages: Sequence[Message], now: float, wall: float) -> set[TopicPartition]:
         """Take messages in; give the partitions that have to wait for a schema and should be paused."""
         waiting = set()
-        consumed: dict[str, int] = {}
-        for message in messages:
-            partition = self._partitions.get((message.topic(), message.partition()))
+        for place, run in _runs(messages):
+            partition = self._partitions.get(place)
             if partition is None or partition.stuck:
                 continue  # no longer ours: whoever owns it reads it
-            consumed[partition.key.topic] = consumed.get(partition.key.topic, 0) + 1
-            if partition.held:
-                partition.held.append(message)
-            elif not self._read(partition, message, now, wall):
-                self._hold(partition, message)
+            self._metrics.for_topic(partition.key.topic).inc(len(run))
+            left = run if partition.held else run[self._read(partition, run, now, wall) :]
+            if left and not partition.held:
+                partition.hold = self._partitions.offsets.hold(partition.assignment, left[0].offset() or 0)
                 waiting.add(partition.key)
-        for topic, number in consumed.items():
-            self._metrics.for_topic(topic).inc(number)
+            partition.held.extend(left)
+        self._count_skipped()
         return waiting
 
     def turn(self, now: float, wall: float) -> set[TopicPartition]:
@@ -120,28 +125,59 @@ class Intake:
                 wait.ask_at = now + wait.pause
                 wait.pause = min(ASK_AGAIN_MOST, wait.pause * 2)
                 self._registry.lookup(schema_id)
+        self._count_skipped()
         return freed
 
-    def _read(self, partition: Partition, message: Message, now: float, wall: float) -> bool:
-        """Bring one message to its end, or to the windows; False if its schema is not known yet."""
-        offset = message.offset() or 0
+    def _read(self, partition: Partition, messages: Iterable[Message], now: float, wall: float) -> int:
+        """Bring messages to their end, or to the windows, up to one whose schema is not known yet; give how many.
+
+        Each takes a few microseconds, so what most have in common is looked up once, and nothing is called in vain.
+        """
+        decoders, route, fold, numbers = self._decoders, self._router.route, self._windows.fold, self._numbers
+        assignment, assigned_at, behind = partition.assignment, partition.assigned_at, partition.behind()
+        done = 0
+        offset: int | None = None
+        for message in messages:
+            value = message.value() or b""
+            decode = decoders.get(value[:HEADER])
+            event = decode(value) if decode is not None else None
+            if event is None:
+                try:
+                    event = self._read_unusual(partition, message, now, wall)
+                except _SchemaNotKnownYet:
+                    break
+            done += 1
+            offset = message.offset() or 0
+            if event is None:
+                continue
+            timestamp = message.timestamp()[1]
+            action = ACTIONS[event.transition]
+            change = Change(next(numbers), action, assignment, offset, event.occurred_at, max(0, timestamp))
+            inherited_since = assigned_at if offset < behind else None
+            for where in route(event):
+                if isinstance(where, Delivered):
+                    fold(where.connector, where.contact, change, now, inherited_since)
+                else:
+                    self._not_delivered(where, event, change, wall)
+        if offset is not None:
+            self._partitions.processed(partition, offset)
+        return done
+
+    def _read_unusual(self, partition: Partition, message: Message, now: float, wall: float) -> MembershipEvent | None:
+        """Read what no schema's own decoder can; None if that was its end. Raises _SchemaNotKnownYet."""
         value = message.value()
         if value is None:
-            self._metrics.events_skipped("", "tombstone", "")
-            self._partitions.processed(partition, offset)
-            return True
+            self._skipped["", "tombstone", ""] += 1
+            return None
         try:
             schema_id, body = avro.split_wire(value)
             schema = self._schema(schema_id, partition.key, now)
             if schema is None:
-                return False
-            event = _decode(body, schema)
+                raise _SchemaNotKnownYet
+            return _decode(body, schema)
         except Undecodable as error:
             self._undecodable(partition, message, str(error), wall)
-        else:
-            self._route(partition, message, event, now, wall)
-        self._partitions.processed(partition, offset)
-        return True
+            return None
 
     def _schema(self, schema_id: int, key: TopicPartition, now: float) -> WriterSchema | _Useless | None:
         schema = self._schemas.get(schema_id)
@@ -152,21 +188,17 @@ class Intake:
             self._waits.setdefault(schema_id, _Wait(ask_at=now)).partitions[key] = None
         return schema
 
-    def _route(self, partition: Partition, message: Message, event: MembershipEvent, now: float, wall: float) -> None:
-        action = ACTIONS[event.transition]
-        offset = message.offset() or 0
-        number = next(self._numbers)
-        change = Change(number, action, partition.assignment, offset, event.occurred_at, max(0, message.timestamp()[1]))
-        for where in self._router.route(event):
-            match where:
-                case Delivered(connector, contact):
-                    inherited = partition.assigned_at if partition.was_behind(offset) else None
-                    self._windows.fold(connector, contact, change, now, inherited)
-                case Skipped(connector, reason):
-                    self._metrics.events_skipped(connector, reason, event.transition)
-                case Invalid(connector, identifier):
-                    hold = self._partitions.offsets.hold(partition.assignment, offset)
-                    self._windows.refuse(connector, identifier, change, wall, hold.release)
+    def _not_delivered(self, where: Skipped | Invalid, event: MembershipEvent, change: Change, wall: float) -> None:
+        if isinstance(where, Skipped):
+            self._skipped[where.connector, where.reason, event.transition] += 1
+        else:
+            hold = self._partitions.offsets.hold(change.assignment, change.offset)
+            self._windows.refuse(where.connector, where.identifier, change, wall, hold.release)
+
+    def _count_skipped(self) -> None:
+        for (connector, reason, transition), events in self._skipped.items():
+            self._metrics.events_skipped(connector, reason, transition, events)
+        self._skipped.clear()
 
     def _undecodable(self, partition: Partition, message: Message, why: str, wall: float) -> None:
         offset = message.offset() or 0
@@ -186,17 +218,13 @@ class Intake:
         hold = self._partitions.offsets.hold(partition.assignment, offset)
         self._windows.bury(DeadLetter("UNDECODABLE", wall, Details(message=why), event=event), hold.release)
 
-    def _hold(self, partition: Partition, message: Message) -> None:
-        partition.held.append(message)
-        partition.hold = self._partitions.offsets.hold(partition.assignment, message.offset() or 0)
-
     def _release(self, key: TopicPartition, now: float, wall: float) -> bool:
         """Read what a partition held, until the next unknown schema; True if nothing is left."""
         partition = self._partitions.get(key)
         if partition is None:
             return False
         hold = partition.hold
-        while partition.held and self._read(partition, partition.held[0], now, wall):
+        for _ in range(self._read(partition, partition.held, now, wall)):
             partition.held.popleft()
         partition.hold = None
         if partition.held:
@@ -231,8 +259,26 @@ class Intake:
 
     def _learn(self, schema_id: int, schema: WriterSchema | _Useless) -> None:
         self._schemas[schema_id] = schema
+        if isinstance(schema, WriterSchema) and schema.decoder is not None:
+            self._decoders[avro.frame(schema_id, b"")] = schema.decoder
         if len(self._schemas) > MOST_SCHEMAS:
-            del self._schemas[next(iter(self._schemas))]
+            forgotten = next(iter(self._schemas))
+            del self._schemas[forgotten]
+            self._decoders.pop(avro.frame(forgotten, b""), None)
+
+
+def _runs(messages: Iterable[Message]) -> Iterator[tuple[tuple[str | None, int | None], list[Message]]]:
+    """Give messages that lie in one partition and follow each other together, with topic and number."""
+    run: list[Message] = []
+    topic = number = None
+    for message in messages:
+        if message.partition() != number or message.topic() != topic:
+            if run:
+                yield (topic, number), run
+            run, topic, number = [], message.topic(), message.partition()
+        run.append(message)
+    if run:
+        yield (topic, number), run
 
 
 def _decode(body: bytes, schema: WriterSchema | _Useless) -> MembershipEvent:

@@ -39,6 +39,7 @@ class Lane:
         self.account = account
         self.permit = None
         self.wakes_at = None
+        self.collapsed = 0  # changes that were superseded in the window, and are not counted in the series yet
         self.facts: ListFacts | None = None
         self.attention: Attention | None = None
         self.troubled_by_itself = False

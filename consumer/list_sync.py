@@ -30,6 +30,7 @@ from consumer.outcomes import (
     Terminal,
     Verdict,
 )
+from consumer.packed import PackedChanges
 from consumer.retry import Backoff, Parking, Patience, Repeats
 from consumer.window import Batch, Window
 
@@ -136,6 +137,11 @@ class ListSync:
             self._doubts.inherits(contact, change, inherited_since)
         return self._window.fold(contact, change, now + self._rules.max_age)
 
+    @property
+    def may_wake_earlier(self) -> bool:
+        """True when the newest change may have brought forward the time that `wakes_at` tells."""
+        return len(self._window) in (1, self._rules.max_contacts)
+
     def hasten(self, now: float) -> None:
         """Make what waits due now."""
         if self._window.due_at is not None:
@@ -214,7 +220,9 @@ class ListSync:
         room = 0 if ruling is Ruling.LOOK else size - len(contacts)
         again = self.not_found.take(now, room, lambda contact: contact in contacts or self._has(contact))
         if again and batch is None:
-            batch = Batch({}, Holds(self._offsets))  # their offsets were given up with the first answer
+            batch = Batch(
+                PackedChanges(self._offsets), Holds(self._offsets)
+            )  # their offsets were given up with the first answer
         request = Request(
             request_id=request_id,
             connector=self.connector,
@@ -345,7 +353,7 @@ class ListSync:
         self._gather(now)
         due_at = now if self._window.due_at is None else self._window.due_at
         waiting = self._window.take()
-        taken: dict[int, Change] = {}
+        taken = PackedChanges(self._offsets)
         holds = Holds(self._offsets)
         for contact, change in waiting.rest().items():
             if chosen(contact, change):

@@ -449,9 +449,9 @@ class Metrics:
         """Return the counter of events read from `topic`, at 0 from the first call."""
         return self._families.counters["events_consumed_total"].labels(topic)
 
-    def events_skipped(self, connector: str, reason: str, transition: str) -> None:
-        """Count an event that asks for no request. `connector` and `transition` are empty where there is none."""
-        self._families.counters["events_skipped_total"].labels(connector, reason, transition).inc()
+    def events_skipped(self, connector: str, reason: str, transition: str, events: int = 1) -> None:
+        """Count events that ask for no request. `connector` and `transition` are empty where there is none."""
+        self._families.counters["events_skipped_total"].labels(connector, reason, transition).inc(events)
 
     def dead_letters(self, reason: str) -> None:
         """Count a message that the dead-letter topic has acknowledged."""

@@ -79,6 +79,9 @@ class Offsets:
 
     def __init__(self) -> None:
         self._partitions: dict[Assignment, PartitionOffsets] = {}
+        self._places: dict[Assignment, int] = {}
+        self._at: dict[int, Assignment] = {}
+        self._next_place = count()
         self.total = 0
 
     def __contains__(self, assignment: Assignment) -> bool:
@@ -88,12 +91,24 @@ class Offsets:
         return len(self._partitions)
 
     def assign(self, assignment: Assignment) -> None:
-        """Start with nothing held."""
+        """Start with nothing held. By now nothing is left of those that were revoked."""
+        for gone in self._places.keys() - self._partitions.keys():
+            del self._at[self._places.pop(gone)]
         self._partitions[assignment] = PartitionOffsets()
+        self._places[assignment] = place = next(self._next_place)
+        self._at[place] = assignment
 
     def revoke(self, assignment: Assignment) -> None:
         """Forget it and all that is held of it."""
         self._partitions.pop(assignment, None)
+
+    def place(self, assignment: Assignment) -> int:
+        """Give a number that stands for an assignment until, after its revoke, the next one comes."""
+        return self._places[assignment]
+
+    def at(self, place: int) -> Assignment:
+        """Give the assignment that a number stands for."""
+        return self._at[place]
 
     def hold(self, assignment: Assignment, offset: int) -> Hold:
         """Hold an offset of an assignment that is ours."""

@@ -30,9 +30,11 @@ class Partition:
     held: deque[Message] = field(default_factory=deque)
     hold: Hold | None = None
 
-    def was_behind(self, offset: int) -> bool:
-        """Tell whether an offset lies between the committed one and the end that were found at the assignment."""
-        return self.inherits and (self.end is None or offset < self.end)
+    def behind(self) -> float:
+        """Give the end that was found at the assignment: what is below, the previous owner may have sent."""
+        if not self.inherits:
+            return 0
+        return float("inf") if self.end is None else self.end
 
 
 class Partitions:

@@ -1,8 +1,8 @@
 """Which lists an event concerns, and with which contact. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from consumer.changes import Action
 from consumer.hubspot.answers import record_number
@@ -44,28 +44,28 @@ class Route:
     enabled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(NamedTuple):
     """The event concerns this contact of the connector's list."""
 
     connector: str
     contact: int
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """The event asks nothing of the connector (empty: of any): `unrouted`, `disabled` or `no_identifier`."""
 
     connector: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Invalid:
+class Invalid(NamedTuple):
     """The identifier in the connector's slot is not a HubSpot record id."""
 
     connector: str
     identifier: str
+
+
+UNROUTED = (Skipped("", "unrouted"),)
 
 
 class Router:
@@ -76,22 +76,17 @@ class Router:
         for route in routes:
             self._by_source.setdefault((route.source_type, route.source_id), []).append(route)
 
-    def route(self, event: Event) -> Iterator[Delivered | Skipped | Invalid]:
+    def route(self, event: Event) -> Sequence[Delivered | Skipped | Invalid]:
         """Give one answer for each connector of the event's source, or one that nobody takes it."""
         routes = self._by_source.get((event.source_type, event.source_id))
-        if routes is None:
-            yield Skipped("", "unrouted")
-            return
-        for route in routes:
-            if not route.enabled:
-                yield Skipped(route.connector, "disabled")
-                continue
-            identifier = event.identifiers.get(route.slot)
-            if identifier is None:
-                yield Skipped(route.connector, "no_identifier")
-                continue
-            contact = record_number(identifier)
-            if contact is None:
-                yield Invalid(route.connector, identifier)
-            else:
-                yield Delivered(route.connector, contact)
+        return UNROUTED if routes is None else [_ask(route, event.identifiers) for route in routes]
+
+
+def _ask(route: Route, identifiers: Identifiers) -> Delivered | Skipped | Invalid:
+    if not route.enabled:
+        return Skipped(route.connector, "disabled")
+    identifier = identifiers.get(route.slot)
+    if identifier is None:
+        return Skipped(route.connector, "no_identifier")
+    contact = record_number(identifier)
+    return Invalid(route.connector, identifier) if contact is None else Delivered(route.connector, contact)

@@ -7,10 +7,10 @@ of a window counts from its first change: later changes never push its due time 
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from itertools import islice
 
 from consumer.changes import Assignment, Change
 from consumer.offsets import Holds, Offsets
+from consumer.packed import PackedChanges
 
 
 class Window:
@@ -20,7 +20,7 @@ class Window:
 
     def __init__(self, offsets: Offsets) -> None:
         self._offsets = offsets
-        self._intents: dict[int, Change] = {}
+        self._intents = PackedChanges(offsets)
         self.holds = Holds(offsets)
         self.due_at: float | None = None
 
@@ -40,15 +40,14 @@ class Window:
 
     def fold(self, contact: int, change: Change, due_at: float) -> bool:
         """Take a change in; the window is due at `due_at` at the latest. False if one of two changes was superseded."""
-        known = self._intents.get(contact)
-        if known is None or known.number < change.number:
-            self._intents[contact] = change
+        first = self._intents.fold(contact, change)
+        if first is not None:
             self.holds.cover(change.assignment, change.offset)
         if self.due_at is None or due_at < self.due_at:
             self.due_at = due_at
-        return known is None
+        return first is True
 
-    def merge(self, intents: dict[int, Change], due_at: float) -> None:
+    def merge(self, intents: PackedChanges, due_at: float) -> None:
         """Take over what a batch has left, as if each were folded; `intents` belong to the window from now on.
 
         The smaller side is folded into the larger one, so that a million contacts cost little more than their holds.
@@ -59,13 +58,14 @@ class Window:
         for contact, change in intents.items():
             self.fold(contact, change, due_at)
         if larger:
-            self._cover_all()
+            for assignment, offset in self._intents.first().items():
+                self.holds.cover(assignment, offset)
             self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
 
     def take(self) -> "Batch":
         """Empty the window into a batch, holds and all."""
         batch = Batch(self._intents, self.holds)
-        self._intents = {}
+        self._intents = PackedChanges(self._offsets)
         self.holds = Holds(self._offsets)
         self.due_at = None
         return batch
@@ -75,20 +75,9 @@ class Window:
         if assignment not in self.holds:
             return
         self.holds.forget(assignment)
-        self._intents = {
-            contact: change for contact, change in self._intents.items() if change.assignment is not assignment
-        }
+        self._intents.forget(assignment)
         if not self._intents:
             self.due_at = None
-
-    def _cover_all(self) -> None:
-        first: dict[Assignment, int] = {}
-        for change in self._intents.values():
-            offset = first.get(change.assignment)
-            if offset is None or change.offset < offset:
-                first[change.assignment] = change.offset
-        for assignment, offset in first.items():
-            self.holds.cover(assignment, offset)
 
 
 class Batch:
@@ -100,7 +89,7 @@ class Batch:
 
     __slots__ = ("_parts", "_unsent", "holds")
 
-    def __init__(self, intents: dict[int, Change], holds: Holds) -> None:
+    def __init__(self, intents: PackedChanges, holds: Holds) -> None:
         self._unsent = intents
         self.holds = holds
         self._parts = 1
@@ -122,15 +111,14 @@ class Batch:
     def cut(self, size: int) -> dict[int, Change]:
         """Take the next `size` intents for a request, which is a new part."""
         self.open_part()
-        contacts = {contact: self._unsent.pop(contact) for contact in list(islice(self._unsent, size))}
+        contacts = self._unsent.cut(size)
         if not self._unsent:
             self.close_part()
         return contacts
 
-    def rest(self) -> dict[int, Change]:
+    def rest(self) -> PackedChanges:
         """Take all that is unsent. Hold it elsewhere, or close a part for it, before the last part is closed."""
-        contacts, self._unsent = self._unsent, {}
-        return contacts
+        return self._unsent.rest()
 
     def open_part(self) -> None:
         """Something more of this batch has to end before its offsets may be committed."""
@@ -146,8 +134,6 @@ class Batch:
         """Drop all unsent intents of one assignment."""
         self.holds.forget(assignment)
         if self._unsent:
-            self._unsent = {
-                contact: change for contact, change in self._unsent.items() if change.assignment is not assignment
-            }
+            self._unsent.forget(assignment)
             if not self._unsent:
                 self.close_part()

@@ -37,10 +37,10 @@ def test_a_partition_catches_up_when_all_below_its_end_was_read() -> None:
     partitions.started(KEY, committed=3, end=5)
     for offset in (3, 4):
         assert partition.assignment in partitions.catching_up
-        assert partition.was_behind(offset)
+        assert offset < partition.behind()
         partitions.processed(partition, offset)
     assert partition.assignment not in partitions.catching_up
-    assert not partition.was_behind(5)
+    assert partition.behind() == 5
 
 
 def test_a_partition_without_anything_new_has_caught_up_at_once() -> None:
@@ -85,7 +85,7 @@ def test_what_was_read_before_the_end_was_known_counts() -> None:
     """The answer about the end may come after all was read."""
     partitions, partition = _assigned()
     for offset in range(5):
-        assert partition.was_behind(offset), "as long as nobody knows better"
+        assert offset < partition.behind(), "as long as nobody knows better"
         partitions.processed(partition, offset)
     partitions.started(KEY, committed=0, end=5)
     assert partition.assignment not in partitions.catching_up
@@ -95,7 +95,7 @@ def test_without_a_committed_offset_there_was_no_previous_owner() -> None:
     """A first start inherits nothing."""
     partitions, partition = _assigned()
     partitions.started(KEY, committed=None, end=5)
-    assert not partition.was_behind(0)
+    assert partition.behind() == 0
 
 
 def test_what_is_committable_is_asked_for_once() -> None:

@@ -24,7 +24,7 @@ def _window(told: Told) -> Window:
 
 
 def _intents(window: Window) -> dict[int, Change]:
-    return window.take().rest()
+    return dict(window.take().rest())
 
 
 @st.composite

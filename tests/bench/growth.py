@@ -8,7 +8,7 @@ from time import monotonic
 
 from tests.bench.events import FIRST_CONTACT, Event, Topic, Writer, fill
 from tests.bench.measure import Contender, Goal, Measure, Parts, Round, Values
-from tests.bench.service import bench, catch_up
+from tests.bench.service import EVENT, bench, catch_up
 from tests.bench.simulator import Simulated
 
 SIZES = (10, 1_000, 10_000)  # lists
@@ -21,7 +21,6 @@ CONNECTORS = (1, 10, 100)
 CONTACTS = 5_000
 CHANGES = 40  # of each contact
 
-EVENT = "CPU per event"
 EVENT_AND_LIST = "CPU per event and list"
 
 

@@ -1,8 +1,9 @@
 """The service as a process between real parts, and what it took: from where it is up to where all is committed."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,12 @@ from tests.real.processes import until
 from tests.real.service import Service, World
 
 WITHIN = 900.0  # seconds until a run is given up
+EVENT = "CPU per event"  # the figure, in µs
 UNLIMITED = 1_000_000_000  # requests in ten seconds
+
+Around = Callable[[int], AbstractContextManager[object]]
+AROUND: ContextVar[Around] = ContextVar("AROUND", default=nullcontext)
+"""What looks at the service's process, by its id, while it is counted what that takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,7 @@ class Took:
         """Give the figures that most measures show."""
         return {
             "events per CPU second": events / self.cpu,
-            "CPU per event": self.cpu / events * 1e6,
+            EVENT: self.cpu / events * 1e6,
             "events per second": events / self.wall,
             "requests": self.requests,
             "peak memory": self.peak,
@@ -42,7 +48,7 @@ class Took:
 
 FIGURES = {
     "events per CPU second": "1/s",
-    "CPU per event": "µs",
+    EVENT: "µs",
     "events per second": "1/s",
     "requests": "",
     "peak memory": "MB",
@@ -63,7 +69,7 @@ class Bench:
         world.stack.callback(self._offsets.close)
         self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
 
-    def settings(self, connectors: int, **sections: dict[str, Any]) -> dict[str, Any]:
+    def settings(self, lists: int, **sections: dict[str, Any]) -> dict[str, Any]:
         """Give a configuration with nothing but the defaults, one list for each source, and no limit of the rate.
 
         What a section names is replaced.
@@ -75,7 +81,7 @@ class Bench:
             "window": {"max_age": "1s"},
             "hubspot": {"base_url": self.hubspot.url},
             "accounts": {"acme": {**usual["accounts"]["acme"], "requests_per_10s": UNLIMITED}},
-            "connectors": connected(connectors),
+            "connectors": connected(lists),
         }
         return {name: {**its.get(name, {}), **sections.get(name, {})} for name in {**its, **sections}}
 
@@ -91,10 +97,9 @@ class Bench:
         return sum(max(0, each.offset) for each in found)
 
     def until_committed(self, events: int, service: Service, within: float = WITHIN) -> None:
-        """Wait until so many events are committed; there must be no dead letter."""
+        """Wait until so many events are committed."""
         until(lambda: self.committed() >= events, service.process, self.hubspot.process, within=within)
         assert self.committed() == events
-        assert not service.total("dead_letters_total")
 
     def members(self, source: int) -> frozenset[int]:
         """Give the record ids on the list of a source."""
@@ -102,11 +107,13 @@ class Bench:
 
     @contextmanager
     def taking(self, service: Service) -> Iterator["Taking"]:
-        """Hold what the service takes between here and the end of the context."""
-        taking = Taking()
-        requests, before = self.hubspot.requests, Usage.of(service.process.pid)
-        yield taking
-        after, pid = Usage.of(service.process.pid), service.process.pid
+        """Count what the service takes between here and the end of the context; there must be no dead letter then."""
+        taking, pid = Taking(), service.process.pid
+        with AROUND.get()(pid):
+            requests, before = self.hubspot.requests, Usage.of(pid)
+            yield taking
+            after = Usage.of(pid)
+        assert not service.total("dead_letters_total")
         taking.took = Took(after.cpu - before.cpu, after.at - before.at, self.hubspot.requests - requests, peak(pid))
 
 
@@ -140,7 +147,7 @@ def bench(parts: Parts, simulated: Simulated, topic: str, partitions: int = PART
 def catch_up(
     parts: Parts, topic: Topic, simulated: Simulated, source: int | None = None, **sections: dict[str, Any]
 ) -> Took:
-    """Let a new service read a whole topic, and apply it: each list to its own source, or else all to `source`.
+    """Let a new service read a whole topic, and apply it: each list from its own source, or else all from `source`.
 
     AssertionError if a list of the topic's sample is not right then.
     """

@@ -21,7 +21,7 @@ ANY = frozenset(sys.stdlib_module_names)
 PLAIN = frozenset(
     {"array", "bisect", "collections", "contextlib", "dataclasses", "enum", "functools", "heapq", "itertools"}
 )
-PLAIN |= {"json", "math", "operator", "re", "types", "typing"}
+PLAIN |= {"json", "math", "operator", "re", "struct", "types", "typing"}
 
 
 class Layer(NamedTuple):
@@ -36,13 +36,13 @@ class Layer(NamedTuple):
 LAYERS = {
     "words": Layer("changes outcomes reads errors", "", PLAIN),
     "decisions": Layer(
-        "accounts doubts drift flight guard history hubspot.answers intents list_sync not_found offsets partitions"
-        " pursuit rate_limit retry router targets window",
+        "accounts doubts drift flight guard history hubspot.answers intents list_sync not_found offsets packed"
+        " partitions pursuit rate_limit retry router targets window",
         "words",
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro hubspot kafka lending log metrics permit ports secret settings status",
+        "admin avro decoder hubspot kafka lending log metrics permit ports secret settings status",
         "words decisions version",
         ANY,
     ),
