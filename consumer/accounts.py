@@ -9,7 +9,7 @@ from collections import deque
 
 from consumer.list_sync import ListSync
 from consumer.outcomes import Applied, NotSent, Recoverable, Scope, Terminal, Verdict
-from consumer.rate_limit import Share, TokenBucket
+from consumer.rate_limit import RateLimit
 from consumer.retry import Backoff, Parking, Patience
 
 MOST_IN_FLIGHT = 32
@@ -25,13 +25,11 @@ class Account:
         self.in_flight = 0
         self.not_before = float("-inf")
         self.parking = Parking()
-        self._bucket = TokenBucket(requests_per_10s)
-        self._share = Share(requests_per_10s)
+        self._limit = RateLimit(requests_per_10s)
         self._line: deque[ListSync] = deque()
         self._standing: set[int] = set()
         self._lent = False
         self._probing = False
-        self._share.passed()
         self._backoff = Backoff()
         self._patience = Patience(give_up_after)
 
@@ -58,7 +56,7 @@ class Account:
 
     def rate(self, now: float) -> float:
         """Give how many requests in ten seconds the account takes now: less than it may after HubSpot's 429s."""
-        return self._share.rate(now)
+        return self._limit.rate(now)
 
     def ready_at(self, now: float, *, refresh: bool) -> float | None:
         """When the first in line may send; None while nobody waits or an answer has to come first.
@@ -69,13 +67,13 @@ class Account:
         if not self._line or self.in_flight >= (1 if alone else MOST_IN_FLIGHT):
             return None
         calls = self._line[0].next_calls + int(refresh)
-        return max(self.not_before, self._bucket.ready_at(now, calls), self._share.ready_at(now))
+        return max(self.not_before, self._limit.ready_at(now, calls))
 
     def next(self, now: float, *, refresh: bool) -> ListSync:
         """Let the first in line send: the caller looked at `ready_at` before."""
         first = self._line.popleft()
         self._standing.remove(first.list_id)
-        self._take(now, first.next_calls + int(refresh))
+        self._limit.take(now, first.next_calls + int(refresh))
         self.in_flight += 1
         return first
 
@@ -89,12 +87,11 @@ class Account:
             return False
         if refresh and self.in_flight:
             return False
-        room = self._bucket.ready_at(now, min(2, self._bucket.burst) + int(refresh))
-        return max(room, self._share.ready_at(now)) <= now
+        return self._limit.ready_at(now, min(2, self._limit.burst) + int(refresh)) <= now
 
     def lend(self, now: float, *, refresh: bool) -> None:
         """Let such a request leave: the caller looked at `may_lend` before."""
-        self._take(now, 1 + int(refresh))
+        self._limit.take(now, 1 + int(refresh))
         self._lent = True
 
     def returned(self, verdict: Verdict, now: float, chance: float) -> None:
@@ -106,7 +103,7 @@ class Account:
         if isinstance(verdict, Recoverable) and verdict.account_wide:
             self._stop(verdict, now, chance)
         elif isinstance(verdict, Applied) and now >= self.not_before:
-            self._share.passed()
+            self._limit.passed()
 
     def answered(self, verdict: Verdict, now: float, chance: float, newest: int, *, looked: bool = False) -> int:
         """Bring in what became of a request. `newest` is the highest number of any change read.
@@ -134,16 +131,12 @@ class Account:
         self.not_before = max(self.not_before, until)
         return self._patience.failed(now, newest)
 
-    def _take(self, now: float, calls: int) -> None:
-        self._bucket.take(now, calls)
-        self._share.take(now, calls)
-
     def _stop(self, verdict: Recoverable, now: float, chance: float) -> None:
         """Send nothing before HubSpot takes something again."""
         if verdict.rolling:
             if now < self.not_before:  # it left before the one from which we learnt
                 return
-            until = min(now + verdict.wait, self._share.refused(now))
+            until = min(now + verdict.wait, self._limit.refused(now))
         else:
             until = now + verdict.wait if verdict.wait else self._backoff.failed(now, chance)
         self.not_before = max(self.not_before, until)
@@ -152,7 +145,7 @@ class Account:
     def _recovered(self) -> None:
         """HubSpot took the credentials and let the request through."""
         self._probing = False
-        self._share.passed()
+        self._limit.passed()
         self._backoff.succeeded()
         self.parking.succeeded()
         self._patience.succeeded()

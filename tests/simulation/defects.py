@@ -22,7 +22,7 @@ from consumer.outcomes import DeadLetter, Recoverable, Verdict
 from consumer.partitions import Partition
 from consumer.permit import Fence, Permit
 from consumer.pursuit import Pursuit
-from consumer.rate_limit import TokenBucket
+from consumer.rate_limit import RateLimit
 from consumer.window import Batch, Window
 
 Defect = Callable[[], Any]
@@ -160,12 +160,12 @@ def _flushes_before_it_has_caught_up() -> Any:  # noqa: ANN401 - as above
     return _swapped(Delivery, _is_gated=is_gated)
 
 
-def _resets_the_bucket_on_429() -> Any:  # noqa: ANN401 - as above
+def _resets_the_rate_on_429() -> Any:  # noqa: ANN401 - as above
     answered = Account.answered
 
     def generous(self: Account, verdict: Verdict, *words: Any, **more: Any) -> int:  # noqa: ANN401 - passed on
         if isinstance(verdict, Recoverable) and verdict.reason == "429":
-            self._bucket = TokenBucket(self._bucket.limit)
+            self._limit = RateLimit(self._limit.limit)
         return answered(self, verdict, *words, **more)
 
     return _swapped(Account, answered=generous)
@@ -359,7 +359,7 @@ DEFECTS: dict[str, tuple[Defect, int]] = {
         (_does_not_inherit_late_effects, 13),
         (_forgets_what_is_contested_when_a_doubt_ends, 13),
         (_flushes_before_it_has_caught_up, 8),
-        (_resets_the_bucket_on_429, 45),
+        (_resets_the_rate_on_429, 45),
         (_folds_back_without_the_first_offset, 4),
         (_sends_after_its_session, 7),
         (_sends_after_the_revoke, 110),
