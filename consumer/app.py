@@ -1,5 +1,6 @@
 """The assembly: the only place that knows how the parts are made and which belongs to which."""
 
+import gc
 import platform
 import random
 import signal
@@ -285,6 +286,10 @@ def run(settings: Settings, redactor: Redactor) -> int:
     """Run the service until SIGTERM or SIGINT; give the exit code."""
     with service(settings, redactor) as built:
         _stop_on_signals(built.loop.stop)
+        # What was made until here lives as long as the process: with 10,000 lists there are millions of objects, and
+        # the collector would look at all of them again and again.
+        gc.collect()
+        gc.freeze()
         _log.info("started", version=__version__, connectors=len(settings.connectors), admin=built.admin.url)
         built.loop.run(built.source)
     return 0

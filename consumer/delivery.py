@@ -17,6 +17,7 @@ from consumer.lane import Lane
 from consumer.list_sync import Settled, Trigger
 from consumer.metrics import AccountMetrics
 from consumer.outcomes import GAVE_UP, HELD, Answer, Applied, DeadLetter, Details, Request, Scope, Terminal, Verdict
+from consumer.packed import Packed, number_of
 from consumer.permit import Fence, Permit
 from consumer.ports import Outside
 
@@ -44,7 +45,7 @@ class Delivery:
         self._gated: dict[Lane, None] = {}  # in the order in which they came: a set's would be another in every process
         self._gated_by: tuple[AbstractSet[Assignment], bool] = (frozenset(), False)
         self._changed: set[Lane] = set()
-        self._newest = 0
+        self._newest: Packed = 0
         self.pending = 0
         self.over_bound = False
         self.impatient = False  # a refusal of a list or account ends all that waits for it; nothing waits for a probe
@@ -65,14 +66,24 @@ class Delivery:
         """Write a dead letter for a change whose identifier is no record id."""
         self.bury(self.lanes[connector].invalid(identifier, change, wall), done)
 
-    def fold(self, connector: str, contact: int, change: Change, now: float, inherited_since: float | None) -> None:
-        """Take a change into its list's window."""
+    def fold(
+        self,
+        connector: str,
+        contact: int,
+        change: Packed,
+        assignment: Assignment,
+        offset: int,
+        now: float,
+        inherited_since: float | None,
+    ) -> None:
+        """Take a change into its list's window; `assignment` and `offset` are its own."""
         lane = self.lanes[connector]
-        self._newest = change.number
+        self._newest = change
         self._changed.add(lane)
-        if lane.list.fold(contact, change, now, inherited_since):
+        size = lane.list.fold(contact, change, assignment, offset, now, inherited_since)
+        if size:
             self.pending += 1
-            if inherited_since is not None or lane.list.may_wake_earlier:
+            if size in lane.wakes_with or inherited_since is not None:
                 self._schedule(lane)
         else:
             lane.collapsed += 1
@@ -99,7 +110,9 @@ class Delivery:
             verdict = lane.list.weigh(answer.verdict)
             self._blame(lane, verdict, answer.request, answer.answered_at)
             looked = not (answer.request.adds or answer.request.removes)
-            given_up = lane.account.answered(verdict, now, self._outside.chance(), self._newest, looked=looked)
+            given_up = lane.account.answered(
+                verdict, now, self._outside.chance(), number_of(self._newest), looked=looked
+            )
             with self._recount(lane):
                 settled = lane.list.answered(
                     verdict,
@@ -111,7 +124,7 @@ class Delivery:
             for each in settled:
                 self._write(lane, answer, each)
             if self.impatient and isinstance(verdict, Terminal) and verdict.scope is Scope.ACCOUNT:
-                self._give_up(lane.account, self._newest, answer, verdict, now)
+                self._give_up(lane.account, number_of(self._newest), answer, verdict, now)
             elif given_up:
                 self._give_up(lane.account, given_up, answer, Terminal(verdict.details, GAVE_UP, Scope.BATCH), now)
             self._schedule(lane)
@@ -323,7 +336,7 @@ class Delivery:
         """Write what came to an end; its offsets are held until Kafka has acknowledged it."""
         if settled.outcomes:
             settled.batch.open_part()
-            self._outside.sink.send(lane.result(answer, settled), settled.batch.close_part)
+            self._outside.sink.send(lane.result(answer, settled.outcomes), settled.batch.close_part)
         self._bury_all(lane, settled, answer.answered_at)
         settled.batch.close_part()
 

@@ -55,21 +55,21 @@ class Doubt:
 
 
 class Doubts:
-    """All doubts of one list."""
+    """All doubts of one list: those that have not ended are `open`."""
 
-    __slots__ = ("_doubts", "_inherited", "_offsets", "_settle")
+    __slots__ = ("_inherited", "_offsets", "_settle", "open")
 
     def __init__(self, settle: float, offsets: Offsets) -> None:
         self._settle = settle
         self._offsets = offsets
-        self._doubts: list[Doubt] = []
+        self.open: list[Doubt] = []
         self._inherited: dict[Assignment, Doubt] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._doubts)
+        return bool(self.open)
 
     def __contains__(self, contact: int) -> bool:
-        return any(contact in doubt for doubt in self._doubts)
+        return any(contact in doubt for doubt in self.open)
 
     def unanswered(self, contacts: Mapping[int, Change], now: float) -> Doubt:
         """Start a doubt for a request without an answer."""
@@ -78,7 +78,7 @@ class Doubts:
             doubt.may_have_been_sent(contact, change)
             if change.assignment in self._offsets:
                 doubt.holds.cover(change.assignment, change.offset)
-        self._doubts.append(doubt)
+        self.open.append(doubt)
         return doubt
 
     def inherits(self, contact: int, change: Change, assigned_at: float) -> None:
@@ -87,27 +87,27 @@ class Doubts:
         if doubt is None:
             doubt = Doubt(assigned_at + self._settle, self._offsets)
             self._inherited[change.assignment] = doubt
-            self._doubts.append(doubt)
+            self.open.append(doubt)
         doubt.may_have_been_sent(contact, change)
         doubt.holds.cover(change.assignment, change.offset)
 
     def intends(self, contact: int, change: Change) -> None:
         """Note a contact's newest intent, whatever request it will travel in."""
-        for doubt in self._doubts:
+        for doubt in self.open:
             if doubt.intends(contact, change):
                 doubt.holds.cover(change.assignment, change.offset)
 
     def next_end(self) -> float | None:
         """When the next doubt ends."""
-        return min((doubt.until for doubt in self._doubts), default=None)
+        return min((doubt.until for doubt in self.open), default=None)
 
     def ended(self, now: float) -> list[Doubt]:
         """Take out the doubts that end now. Fold what they contest into the window, then release their holds.
 
         What they contest of an assignment that is no longer ours is its next owner's to send.
         """
-        ended = [doubt for doubt in self._doubts if doubt.until <= now]
+        ended = [doubt for doubt in self.open if doubt.until <= now]
         if ended:
-            self._doubts = [doubt for doubt in self._doubts if doubt.until > now]
+            self.open = [doubt for doubt in self.open if doubt.until > now]
             self._inherited = {key: doubt for key, doubt in self._inherited.items() if doubt.until > now}
         return ended

@@ -170,7 +170,7 @@ class Guard:
         times = self._times
         if recent + len(window) * times <= limit.above:
             return Ruling.GO
-        numbers = [change.number for change in window if change.action is Action.REMOVE]
+        numbers = window.removals()
         covered = sum(number <= self.released for number in numbers)
         removes = len(numbers) - covered
         if recent + removes * times <= limit.above or max(numbers, default=-1) <= self._let_go:

@@ -13,12 +13,13 @@ from typing import Protocol
 
 from consumer import avro, log
 from consumer.avro import HEADER, Decoder, IncompatibleSchema, MembershipEvent, Undecodable, WriterSchema
-from consumer.changes import Change, Message, TopicPartition
+from consumer.changes import Assignment, Change, Message, TopicPartition
 from consumer.kafka.registry import Found, Lookup, Unknown
 from consumer.metrics import Metrics
 from consumer.outcomes import DeadLetter, Details, RawEvent
+from consumer.packed import Packed, pack, place_of, unpacked
 from consumer.partitions import Partition, Partitions
-from consumer.router import ACTIONS, Delivered, Invalid, Router, Skipped
+from consumer.router import ACTIONS, UNROUTED, Invalid, Router, Skipped
 
 UNKNOWN_FOR = 60.0  # seconds for which the registry must not know a schema before it is believed
 BELIEVED_FOR = 600.0  # seconds for which it is believed then
@@ -46,8 +47,17 @@ class Registry(Protocol):
 class Windows(Protocol):
     """Takes what intake makes of the messages: see `Delivery`."""
 
-    def fold(self, connector: str, contact: int, change: Change, now: float, inherited_since: float | None) -> None:
-        """Take a change for a connector's list."""
+    def fold(
+        self,
+        connector: str,
+        contact: int,
+        change: Packed,
+        assignment: Assignment,
+        offset: int,
+        now: float,
+        inherited_since: float | None,
+    ) -> None:
+        """Take a change for a connector's list; `assignment` and `offset` are its own."""
 
     def refuse(self, connector: str, identifier: str, change: Change, wall: float, done: Callable[[], None]) -> None:
         """Take a change whose identifier is no record id; `done` is called once Kafka has its dead letter."""
@@ -133,13 +143,17 @@ class Intake:
 
         Each takes a few microseconds, so what most have in common is looked up once, and nothing is called in vain.
         """
-        decoders, route, fold, numbers = self._decoders, self._router.route, self._windows.fold, self._numbers
+        decoders, routes, fold, numbers = self._decoders, self._router.routes, self._windows.fold, self._numbers
         assignment, assigned_at, behind = partition.assignment, partition.assigned_at, partition.behind()
+        where = {name: place_of(action, assignment, self._partitions.offsets) for name, action in ACTIONS.items()}
+        header = decode = None
         done = 0
         offset: int | None = None
         for message in messages:
             value = message.value() or b""
-            decode = decoders.get(value[:HEADER])
+            if header is None or not value.startswith(header):
+                header = value[:HEADER]
+                decode = decoders.get(header)
             event = decode(value) if decode is not None else None
             if event is None:
                 try:
@@ -150,15 +164,19 @@ class Intake:
             offset = message.offset() or 0
             if event is None:
                 continue
+            _, source_type, source_id, _, transition, occurred_at, identifiers = event
             timestamp = message.timestamp()[1]
-            action = ACTIONS[event.transition]
-            change = Change(next(numbers), action, assignment, offset, event.occurred_at, max(0, timestamp))
+            change = pack(next(numbers), offset, occurred_at, max(0, timestamp), where[transition])
             inherited_since = assigned_at if offset < behind else None
-            for where in route(event):
-                if isinstance(where, Delivered):
-                    fold(where.connector, where.contact, change, now, inherited_since)
+            found = routes(source_type, source_id)
+            for route in found:
+                contact = route.contact(identifiers)
+                if isinstance(contact, int):
+                    fold(route.connector, contact, change, assignment, offset, now, inherited_since)
                 else:
-                    self._not_delivered(where, event, change, wall)
+                    self._not_delivered(contact, transition, change, wall)
+            if not found:
+                self._not_delivered(UNROUTED, transition, change, wall)
         if offset is not None:
             self._partitions.processed(partition, offset)
         return done
@@ -188,12 +206,14 @@ class Intake:
             self._waits.setdefault(schema_id, _Wait(ask_at=now)).partitions[key] = None
         return schema
 
-    def _not_delivered(self, where: Skipped | Invalid, event: MembershipEvent, change: Change, wall: float) -> None:
-        if isinstance(where, Skipped):
-            self._skipped[where.connector, where.reason, event.transition] += 1
+    def _not_delivered(self, why: Skipped | Invalid, transition: str, change: Packed, wall: float) -> None:
+        if isinstance(why, Skipped):
+            self._skipped[why.connector, why.reason, transition] += 1
         else:
-            hold = self._partitions.offsets.hold(change.assignment, change.offset)
-            self._windows.refuse(where.connector, where.identifier, change, wall, hold.release)
+            offsets = self._partitions.offsets
+            refused = unpacked(change, offsets)
+            hold = offsets.hold(refused.assignment, refused.offset)
+            self._windows.refuse(why.connector, why.identifier, refused, wall, hold.release)
 
     def _count_skipped(self) -> None:
         for (connector, reason, transition), events in self._skipped.items():

@@ -1,10 +1,9 @@
 """One list as people see it: its series, its log lines, its last request, what needs attention, and its records."""
 
-from collections import Counter
-
 from consumer import log
 from consumer.accounts import Account
 from consumer.changes import Change
+from consumer.flight import Outcomes
 from consumer.list_sync import ListSync, Settled
 from consumer.metrics import ListMetrics
 from consumer.outcomes import (
@@ -39,6 +38,7 @@ class Lane:
         self.account = account
         self.permit = None
         self.wakes_at = None
+        self.wakes_with = (1, each.max_contacts)  # contacts in the window: with others no change makes it due earlier
         self.collapsed = 0  # changes that were superseded in the window, and are not counted in the series yet
         self.facts: ListFacts | None = None
         self.attention: Attention | None = None
@@ -109,14 +109,13 @@ class Lane:
         message = f"{self._held}. If that is right, type on this machine: {self._release}"
         self.hold = Attention(HELD, message, None, at if self.hold is None else self.hold.since)
 
-    def result(self, answer: Answer, settled: Settled) -> Result:
+    def result(self, answer: Answer, outcomes: Outcomes) -> Result:
         """Make the record of a successful request, and count it."""
-        for outcome, number in Counter(each.outcome for each in settled.outcomes).items():
+        for outcome, number in outcomes.counts().items():
             self._outcomes[outcome].inc(number)
-        again = frozenset(answer.request.again)  # of these the first answer was the one that counts
-        for each in settled.outcomes:
-            if each.change.timestamp and each.contact not in again:
-                self.series.event_to_list.observe(max(0.0, answer.answered_at - each.change.timestamp / 1000))
+        # Of those that are sent again the first answer was the one that counts; they come last.
+        first = outcomes[: len(outcomes) - len(answer.request.again)]
+        self.series.event_to_list.observe_ages(answer.answered_at, [each for each in first.timestamps() if each])
         details = answer.verdict.details
         return Result(
             connector=self.list.connector,
@@ -127,7 +126,7 @@ class Lane:
             correlation_id=details.correlation_id,
             sent_at=answer.sent_at,
             answered_at=answer.answered_at,
-            contacts=settled.outcomes,
+            contacts=outcomes,
         )
 
     def invalid(self, identifier: str, change: Change, at: float) -> DeadLetter:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from consumer.changes import Action, Assignment, Change
+from consumer.changes import Assignment, Change
 from consumer.doubts import Doubts
-from consumer.flight import Flight, outcomes_of
+from consumer.flight import NOBODY, Flight, Outcomes, outcomes_of
 from consumer.guard import Guard, Held, Limit, Ruling
 from consumer.not_found import NEVER, NotFound, Tries
 from consumer.offsets import Holds, Offsets
@@ -21,7 +21,6 @@ from consumer.outcomes import (
     TOKEN_EXPIRED,
     UNUSABLE,
     Applied,
-    ContactOutcome,
     Details,
     NotSent,
     Recoverable,
@@ -30,7 +29,7 @@ from consumer.outcomes import (
     Terminal,
     Verdict,
 )
-from consumer.packed import PackedChanges
+from consumer.packed import Packed, PackedChanges, number_of, unpacked
 from consumer.retry import Backoff, Parking, Patience, Repeats
 from consumer.window import Batch, Window
 
@@ -67,7 +66,7 @@ class Settled:
 
     batch: Batch
     request_id: str | None = None
-    outcomes: tuple[ContactOutcome, ...] = ()
+    outcomes: Outcomes = NOBODY
     refused: Mapping[int, Change] = field(default_factory=dict)
     terminal: Terminal | None = None
 
@@ -94,7 +93,7 @@ class ListSync:
         self.guard = Guard(rules.guard, rules.give_up_after, offsets)
         self._ruling = Ruling.GO
         self._size = rules.max_contacts
-        self.newest = 0  # the highest number folded
+        self._newest: Packed = 0
         self._tried = 0  # the highest number that a flush took
         self._looked = False
         self._unusable = False
@@ -104,6 +103,11 @@ class ListSync:
         """How many contacts wait in the window or its batch, or are on the wire."""
         on_the_wire = self._flight.size if self._flight else 0
         return len(self._window) + (len(self._batch) if self._batch else 0) + on_the_wire
+
+    @property
+    def max_contacts(self) -> int:
+        """With so many contacts a window leaves at once."""
+        return self._rules.max_contacts
 
     @property
     def on_the_wire(self) -> Request | None:
@@ -121,26 +125,38 @@ class ListSync:
         some = self._batch is not None or len(self._window) > 0 or len(self.not_found) > 0
         return int(self._must_look) + int(some)
 
-    def fold(self, contact: int, change: Change, now: float, inherited_since: float | None = None) -> bool:
-        """Take a change in. False if it superseded another or was superseded itself.
+    @property
+    def newest(self) -> int:
+        """The highest number folded."""
+        return number_of(self._newest)
 
-        `inherited_since` is when the partition was assigned, for a change that its previous owner may have sent.
+    def fold(
+        self,
+        contact: int,
+        change: Packed,
+        assignment: Assignment,
+        offset: int,
+        now: float,
+        inherited_since: float | None = None,
+    ) -> int:
+        """Take a change in; give how many contacts the window has then, 0 if one of two changes was superseded.
+
+        `assignment` and `offset` are the change's. `inherited_since` is when the partition was assigned, for a change
+        that its previous owner may have sent.
         """
-        self.newest = max(self.newest, change.number)
-        if self.not_found:
-            self.not_found.newer(contact)
+        self._newest = max(self._newest, change)
+        if self._flight is not None or inherited_since is not None or self._doubts.open or self.not_found.number:
+            self._heed(contact, unpacked(change, self._offsets), now, inherited_since)
+        return self._window.fold_packed(contact, change, assignment, offset, now + self._rules.max_age)
+
+    def _heed(self, contact: int, change: Change, now: float, inherited_since: float | None) -> None:
+        """See to what a newer change means for what was sent, or waits to be tried again."""
+        self.not_found.newer(contact)
         if self._flight is not None and contact in self._flight:
             self._flight.superseded.add(contact)
-        if self._doubts:
-            self._doubts.intends(contact, change)
+        self._doubts.intends(contact, change)
         if inherited_since is not None and now < inherited_since + self._rules.settle:
             self._doubts.inherits(contact, change, inherited_since)
-        return self._window.fold(contact, change, now + self._rules.max_age)
-
-    @property
-    def may_wake_earlier(self) -> bool:
-        """True when the newest change may have brought forward the time that `wakes_at` tells."""
-        return len(self._window) in (1, self._rules.max_contacts)
 
     def hasten(self, now: float) -> None:
         """Make what waits due now."""
@@ -214,7 +230,7 @@ class ListSync:
                 self._batch = self._flushed(now, ruling)
         batch = self._batch
         size = 1 if probe or self.parking else self._size
-        contacts = batch.cut(size) if batch is not None else {}
+        contacts = batch.cut(size) if batch is not None else PackedChanges(self._offsets)
         if batch is not None and not len(batch):
             self._batch = None
         room = 0 if ruling is Ruling.LOOK else size - len(contacts)
@@ -223,13 +239,14 @@ class ListSync:
             batch = Batch(
                 PackedChanges(self._offsets), Holds(self._offsets)
             )  # their offsets were given up with the first answer
+        adds, removes = contacts.by_action()
         request = Request(
             request_id=request_id,
             connector=self.connector,
             account=self.account,
             list_id=self.list_id,
-            adds=(*(contact for contact, change in contacts.items() if change.action is Action.ADD), *again),
-            removes=tuple(contact for contact, change in contacts.items() if change.action is Action.REMOVE),
+            adds=(*adds, *again),
+            removes=tuple(removes),
             look=self._must_look or ruling is Ruling.LOOK,
             again=tuple(again),
         )
@@ -383,7 +400,7 @@ class ListSync:
         self._backoff.succeeded()
         settled = []
         if flight.batch is not None:
-            refused = self._ours(flight.contacts)
+            refused = flight.contacts.ours()
             settled = [Settled(flight.batch, flight.request.request_id, refused=refused, terminal=verdict)]
         if verdict.scope is Scope.BATCH:
             return settled
@@ -417,8 +434,7 @@ class ListSync:
 
     def _fold_back(self, flight: Flight, now: float) -> None:
         """Put what was sent in vain, and the unsent rest of its batch, back into the window, due at once."""
-        for contact, change in self._ours(flight.contacts).items():
-            self._window.fold(contact, change, now)
+        self._window.merge(flight.contacts.ours(), now)
         self._gather(now)
         if flight.batch is not None:
             flight.batch.close_part()

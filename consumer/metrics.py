@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import Counter, Gauge, disable_created_metrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from consumer.drift import Kind
+from consumer.histogram import Histogram
 from consumer.not_found import ENDS
 
 if TYPE_CHECKING:
@@ -251,9 +252,7 @@ class _Families:
                 case "gauge":
                     self.gauges[spec.name] = Gauge(name, spec.help, spec.labels, registry=registry)
                 case "histogram":
-                    self.histograms[spec.name] = Histogram(
-                        name, spec.help, spec.labels, registry=registry, buckets=spec.buckets
-                    )
+                    self.histograms[spec.name] = Histogram(name, spec.help, spec.labels, spec.buckets, registry)
 
 
 class ListMetrics:

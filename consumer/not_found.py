@@ -59,11 +59,11 @@ class NotFound:
         self._unanswered: dict[int, Retry] = {}  # came back without an answer
         # By the number of answers: all in a queue wait equally long, so each is in the order in which it is due.
         self._queues: list[dict[int, Retry]] = [self._unanswered, *({} for _ in range(tries.retries))]
-        self._number = 0
+        self.number = 0
         self._told: Counter[End] = Counter()
 
     def __len__(self) -> int:
-        return self._number
+        return self.number
 
     def next_due(self) -> float | None:
         """When the next try is due; None if none is."""
@@ -80,7 +80,7 @@ class NotFound:
                     taken[contact] = retry
             for contact in taken:
                 queue.pop(contact, None)
-        self._number -= len(taken)
+        self.number -= len(taken)
         return taken
 
     def newer(self, contact: int) -> None:
@@ -108,7 +108,7 @@ class NotFound:
                 self._told["given_up"] += 1
             else:
                 self._unanswered[contact] = retry
-                self._number += 1
+                self.number += 1
         if isinstance(verdict, Applied) and self._tries.retries:
             self._answered_first(flight, verdict, ours, now)
 
@@ -122,7 +122,7 @@ class NotFound:
             ]
             for contact in gone:
                 del queue[contact]
-            self._number -= len(gone)
+            self.number -= len(gone)
             self._told["forgotten"] += len(gone)
 
     def tell(self) -> Counter[End]:
@@ -131,7 +131,7 @@ class NotFound:
         return told
 
     def _answered_first(self, flight: Flight, verdict: Applied, ours: Offsets, now: float) -> None:
-        if self._number:
+        if self.number:
             for contact in flight.contacts.keys() - verdict.missing:
                 # It waited here, and its change was sent once more for the sake of a late effect.
                 self._told["found"] += self._pop(contact)
@@ -156,13 +156,13 @@ class NotFound:
         if len(self) >= self._tries.most:
             self._told["no_room"] += 1
             return
-        self._number += 1
+        self.number += 1
         self._queues[answers + 1][contact] = Retry(change, answers, now + self._tries.wait(answers))
 
     def _pop(self, contact: int) -> bool:
         for queue in self._queues:
             if contact in queue:
                 del queue[contact]
-                self._number -= 1
+                self.number -= 1
                 return True
         return False

@@ -80,8 +80,7 @@ class Offsets:
     def __init__(self) -> None:
         self._partitions: dict[Assignment, PartitionOffsets] = {}
         self._places: dict[Assignment, int] = {}
-        self._at: dict[int, Assignment] = {}
-        self._next_place = count()
+        self._assignments: list[Assignment] = []
         self.total = 0
 
     def __contains__(self, assignment: Assignment) -> bool:
@@ -91,24 +90,22 @@ class Offsets:
         return len(self._partitions)
 
     def assign(self, assignment: Assignment) -> None:
-        """Start with nothing held. By now nothing is left of those that were revoked."""
-        for gone in self._places.keys() - self._partitions.keys():
-            del self._at[self._places.pop(gone)]
+        """Start with nothing held."""
         self._partitions[assignment] = PartitionOffsets()
-        self._places[assignment] = place = next(self._next_place)
-        self._at[place] = assignment
+        self._places[assignment] = len(self._assignments)
+        self._assignments.append(assignment)
 
     def revoke(self, assignment: Assignment) -> None:
         """Forget it and all that is held of it."""
         self._partitions.pop(assignment, None)
 
     def place(self, assignment: Assignment) -> int:
-        """Give a number that stands for an assignment until, after its revoke, the next one comes."""
+        """Give the number that stands for an assignment, for ever: what is on the wire outlives a revoke."""
         return self._places[assignment]
 
     def at(self, place: int) -> Assignment:
         """Give the assignment that a number stands for."""
-        return self._at[place]
+        return self._assignments[place]
 
     def hold(self, assignment: Assignment, offset: int) -> Hold:
         """Hold an offset of an assignment that is ours."""
@@ -127,35 +124,35 @@ class Offsets:
 class Holds:
     """What one holder holds: one first offset for each assignment."""
 
-    __slots__ = ("_holds", "_offsets")
+    __slots__ = ("_offsets", "first")
 
     def __init__(self, offsets: Offsets) -> None:
         self._offsets = offsets
-        self._holds: dict[Assignment, Hold] = {}
+        self.first: dict[Assignment, Hold] = {}
 
     def __contains__(self, assignment: Assignment) -> bool:
-        return assignment in self._holds
+        return assignment in self.first
 
     def __iter__(self) -> Iterator[Assignment]:
-        return iter(self._holds)
+        return iter(self.first)
 
     def cover(self, assignment: Assignment, offset: int) -> None:
         """See to it that `offset` is held."""
-        hold = self._holds.get(assignment)
+        hold = self.first.get(assignment)
         if hold is not None and hold.offset <= offset:
             return
-        self._holds[assignment] = self._offsets.hold(assignment, offset)
+        self.first[assignment] = self._offsets.hold(assignment, offset)
         if hold is not None:
             hold.release()
 
     def forget(self, assignment: Assignment) -> None:
         """Let go of one assignment."""
-        hold = self._holds.pop(assignment, None)
+        hold = self.first.pop(assignment, None)
         if hold is not None:
             hold.release()
 
     def release(self) -> None:
         """Let go of everything."""
-        for hold in self._holds.values():
+        for hold in self.first.values():
             hold.release()
-        self._holds.clear()
+        self.first.clear()

@@ -1,6 +1,6 @@
 """Words for what goes out: requests, what HubSpot's answers mean, and the records written to Kafka. Frozen values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Literal, NamedTuple
@@ -180,7 +180,7 @@ class Result:
     correlation_id: str | None
     sent_at: float
     answered_at: float
-    contacts: tuple[ContactOutcome, ...]
+    contacts: Sequence[ContactOutcome]
 
     @property
     def weight(self) -> int:

@@ -4,69 +4,134 @@ Each change is one number whose highest bits are the change's own number: so of 
 the newer. A contact takes about 140 bytes, the key and its share of the table included.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from itertools import islice
 from struct import Struct
 
 from consumer.changes import Action, Assignment, Change
 from consumer.offsets import Offsets
 
-_LAYOUT = Struct(">QqqqI")  # number, offset, occurred_at, timestamp, place and action
+Packed = int
+"""A change: from the highest bits down its number, offset, occurred_at, timestamp, and place with action."""
+
+_LAYOUT = Struct(">QqqqI")
 _SIZE = _LAYOUT.size
 _WHERE = 0xFFFFFFFF  # the last field
-_pack, _unpack = _LAYOUT.pack, _LAYOUT.unpack
-_number = int.from_bytes
+_BELOW_NUMBER = 8 * (_SIZE - 8)
+_BELOW_TIMESTAMP = 32
+_TIMESTAMP = (1 << 63) - 1  # there is none before 1970
+_pack, _unpack, _from_bytes = _LAYOUT.pack, _LAYOUT.unpack, int.from_bytes
+
+
+def pack(number: int, offset: int, occurred_at: int, timestamp: int, where: int) -> Packed:
+    """Pack the fields of a change; `where` is what `place_of` gives."""
+    return _from_bytes(_pack(number, offset, occurred_at, timestamp, where), "big")
+
+
+def number_of(change: Packed) -> int:
+    """Give a packed change's number."""
+    return change >> _BELOW_NUMBER
+
+
+def place_of(action: Action, assignment: Assignment, offsets: Offsets) -> int:
+    """Give action and assignment as one number."""
+    return offsets.place(assignment) << 1 | (action is Action.ADD)
+
+
+def packed(change: Change, offsets: Offsets) -> Packed:
+    """Pack a change of an assignment that `offsets` have, or had."""
+    number, action, assignment, offset, occurred_at, timestamp = change
+    return pack(number, offset, occurred_at, timestamp, place_of(action, assignment, offsets))
+
+
+def unpacked(change: Packed, offsets: Offsets) -> Change:
+    """Give a packed change as an object."""
+    number, offset, occurred_at, timestamp, where = fields(change)
+    return Change(number, action_of(where), offsets.at(where >> 1), offset, occurred_at, timestamp)
+
+
+def fields(change: Packed) -> tuple[int, int, int, int, int]:
+    """Give number, offset, occurred_at and timestamp of a change, and what `place_of` gives."""
+    return _unpack(change.to_bytes(_SIZE, "big"))
+
+
+def timestamps(changes: Iterable[Packed]) -> list[int]:
+    """Give the timestamps of changes."""
+    return [(each >> _BELOW_TIMESTAMP) & _TIMESTAMP for each in changes]
+
+
+def action_of(where: int) -> Action:
+    """Give the action in what `place_of` gives."""
+    return Action.ADD if where & 1 else Action.REMOVE
 
 
 class PackedChanges(MutableMapping[int, Change]):
-    """A mapping from contact to change. The assignments of the changes are those of `offsets`, past ones included."""
+    """A mapping from contact to change; `packed` is the same with packed changes.
 
-    __slots__ = ("_offsets", "_packed")
+    The assignments of the changes are those of `offsets`, past ones included.
+    """
 
-    def __init__(self, offsets: Offsets) -> None:
-        self._offsets = offsets
-        self._packed: dict[int, int] = {}
+    __slots__ = ("offsets", "packed")
+
+    def __init__(self, offsets: Offsets, changes: dict[int, Packed] | None = None) -> None:
+        self.offsets = offsets
+        self.packed: dict[int, Packed] = {} if changes is None else changes
 
     def __len__(self) -> int:
-        return len(self._packed)
+        return len(self.packed)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._packed)
+        return iter(self.packed)
 
     def __contains__(self, contact: object) -> bool:
-        return contact in self._packed
+        return contact in self.packed
 
     def __getitem__(self, contact: int) -> Change:
-        return self._unpacked(self._packed[contact])
+        return unpacked(self.packed[contact], self.offsets)
 
     def __setitem__(self, contact: int, change: Change) -> None:
-        self._packed[contact] = self._pack(change)
+        self.packed[contact] = packed(change, self.offsets)
 
     def __delitem__(self, contact: int) -> None:
-        del self._packed[contact]
+        del self.packed[contact]
 
-    def fold(self, contact: int, change: Change) -> bool | None:
-        """Keep the newer of the contact's changes: True if it is the first, False if it is newer, None if neither."""
-        packed = self._pack(change)
-        known = self._packed.get(contact)
-        if known is not None and known >= packed:
-            return None
-        self._packed[contact] = packed
-        return known is None
-
-    def cut(self, size: int) -> dict[int, Change]:
+    def cut(self, size: int) -> "PackedChanges":
         """Take out the first `size` contacts, or all if there are fewer."""
-        packed = self._packed
-        if size >= len(packed):
-            self._packed = {}
-            return {contact: self._unpacked(each) for contact, each in packed.items()}
-        return {contact: self._unpacked(packed.pop(contact)) for contact in list(islice(packed, size))}
+        if size >= len(self.packed):
+            return self.rest()
+        pop = self.packed.pop
+        return PackedChanges(self.offsets, {contact: pop(contact) for contact in list(islice(self.packed, size))})
 
     def rest(self) -> "PackedChanges":
         """Take all out."""
-        rest = PackedChanges(self._offsets)
-        rest._packed, self._packed = self._packed, {}
+        rest, self.packed = PackedChanges(self.offsets, self.packed), {}
         return rest
+
+    def by_action(self) -> tuple[list[int], list[int]]:
+        """Give the contacts that are to be added, and those that are to be removed."""
+        changes = self.packed.items()
+        return [contact for contact, each in changes if each & 1], [each for each, its in changes if not its & 1]
+
+    def removals(self) -> list[int]:
+        """Give the numbers of the changes that remove."""
+        return [each >> _BELOW_NUMBER for each in self.packed.values() if not each & 1]
+
+    def copy(self) -> "PackedChanges":
+        """Give the same once more."""
+        return PackedChanges(self.offsets, self.packed.copy())
+
+    def ours(self) -> "PackedChanges":
+        """Give a copy, without what is of assignments that are not ours any more."""
+        gone = {self.offsets.place(each) for each in self.assignments() if each not in self.offsets}
+        if not gone:
+            return self.copy()
+        ours = {contact: each for contact, each in self.packed.items() if (each & _WHERE) >> 1 not in gone}
+        return PackedChanges(self.offsets, ours)
+
+    def assignments(self) -> frozenset[Assignment]:
+        """Give the assignments that the changes are of."""
+        at = self.offsets.at
+        return frozenset(map(at, {(each & _WHERE) >> 1 for each in self.packed.values()}))
 
     def first(self) -> dict[Assignment, int]:
         """Give the lowest offset of each assignment."""
@@ -78,15 +143,5 @@ class PackedChanges(MutableMapping[int, Change]):
 
     def forget(self, assignment: Assignment) -> None:
         """Drop all that came from one assignment."""
-        place = self._offsets.place(assignment)
-        self._packed = {contact: packed for contact, packed in self._packed.items() if (packed & _WHERE) >> 1 != place}
-
-    def _pack(self, change: Change) -> int:
-        number, action, assignment, offset, occurred_at, timestamp = change
-        place = self._offsets.place(assignment) << 1
-        return _number(_pack(number, offset, occurred_at, timestamp, place | (action is Action.ADD)), "big")
-
-    def _unpacked(self, packed: int) -> Change:
-        number, offset, occurred_at, timestamp, where = _unpack(packed.to_bytes(_SIZE, "big"))
-        action = Action.ADD if where & 1 else Action.REMOVE
-        return Change(number, action, self._offsets.at(where >> 1), offset, occurred_at, timestamp)
+        place = self.offsets.place(assignment)
+        self.packed = {contact: each for contact, each in self.packed.items() if (each & _WHERE) >> 1 != place}

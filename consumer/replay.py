@@ -40,6 +40,7 @@ from consumer.lane import Lane
 from consumer.list_sync import ListSync
 from consumer.loop import Loop, State
 from consumer.outcomes import GAVE_UP, DeadLetter, Result
+from consumer.packed import Packed, action_of, fields, pack, place_of
 from consumer.partitions import Partitions
 from consumer.ports import Clock, Sink, Source
 from consumer.pursuit import Pursuit
@@ -127,12 +128,21 @@ class Chosen:
         self._pursuits = pursuits
         self._takes = takes
 
-    def fold(self, connector: str, contact: int, change: Change, _now: float, _inherited_since: float | None) -> None:
+    def fold(
+        self,
+        connector: str,
+        contact: int,
+        change: Packed,
+        assignment: Assignment,
+        offset: int,
+        _now: float,
+        _inherited_since: float | None,
+    ) -> None:
         """Take a change of a contact that is looked after."""
-        _, action, assignment, offset, occurred_at, _ = change
         key = Key(connector, contact, assignment.topic, assignment.partition)
         if self._takes(key, offset):
-            self._pursuits[connector].told(contact, action, key.place, offset, occurred_at)
+            _, _, occurred_at, _, where = fields(change)
+            self._pursuits[connector].told(contact, action_of(where), key.place, offset, occurred_at)
 
     def refuse(
         self, _connector: str, _identifier: str, _change: Change, _wall: float, done: Callable[[], None]
@@ -258,8 +268,9 @@ class Replay:
             for _ in range(min(pursuit.waiting, self._room - lane.list.pending)):
                 number = next(self._numbers)
                 contact, (action, (topic, partition, offset), occurred_at) = pursuit.hand_on(number)
-                change = Change(number, action, self._assignment(topic, partition), offset, occurred_at, 0)
-                self._delivery.fold(connector, contact, change, now, None)
+                assignment = self._assignment(topic, partition)
+                change = pack(number, offset, occurred_at, 0, place_of(action, assignment, self._partitions.offsets))
+                self._delivery.fold(connector, contact, change, assignment, offset, now, None)
 
     def _assignment(self, topic: str, partition: int) -> Assignment:
         place = TopicPartition(topic, partition)

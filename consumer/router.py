@@ -33,17 +33,6 @@ class Identifiers(Protocol):
         """Give the identifier in a slot, if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A connector takes events of one source and finds the HubSpot record id in one slot."""
-
-    connector: str
-    source_type: str
-    source_id: str
-    slot: str
-    enabled: bool
-
-
 class Delivered(NamedTuple):
     """The event concerns this contact of the connector's list."""
 
@@ -65,7 +54,26 @@ class Invalid(NamedTuple):
     identifier: str
 
 
-UNROUTED = (Skipped("", "unrouted"),)
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A connector takes events of one source and finds the HubSpot record id in one slot."""
+
+    connector: str
+    source_type: str
+    source_id: str
+    slot: str
+    enabled: bool
+
+    def contact(self, identifiers: Identifiers) -> "int | Skipped | Invalid":
+        """Give the contact that an event of its source concerns, or why there is none."""
+        identifier = identifiers.get(self.slot) if self.enabled else None
+        if identifier is None:
+            return Skipped(self.connector, "no_identifier" if self.enabled else "disabled")
+        contact = record_number(identifier)
+        return Invalid(self.connector, identifier) if contact is None else contact
+
+
+UNROUTED = Skipped("", "unrouted")
 
 
 class Router:
@@ -76,17 +84,15 @@ class Router:
         for route in routes:
             self._by_source.setdefault((route.source_type, route.source_id), []).append(route)
 
+    def routes(self, source_type: str, source_id: str) -> Sequence[Route]:
+        """Give the routes of a source's events; none if nobody takes them."""
+        return self._by_source.get((source_type, source_id), ())
+
     def route(self, event: Event) -> Sequence[Delivered | Skipped | Invalid]:
         """Give one answer for each connector of the event's source, or one that nobody takes it."""
-        routes = self._by_source.get((event.source_type, event.source_id))
-        return UNROUTED if routes is None else [_ask(route, event.identifiers) for route in routes]
+        routes = self.routes(event.source_type, event.source_id)
+        return [_told(each.connector, each.contact(event.identifiers)) for each in routes] or [UNROUTED]
 
 
-def _ask(route: Route, identifiers: Identifiers) -> Delivered | Skipped | Invalid:
-    if not route.enabled:
-        return Skipped(route.connector, "disabled")
-    identifier = identifiers.get(route.slot)
-    if identifier is None:
-        return Skipped(route.connector, "no_identifier")
-    contact = record_number(identifier)
-    return Invalid(route.connector, identifier) if contact is None else Delivered(route.connector, contact)
+def _told(connector: str, contact: int | Skipped | Invalid) -> Delivered | Skipped | Invalid:
+    return Delivered(connector, contact) if isinstance(contact, int) else contact

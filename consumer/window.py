@@ -5,12 +5,12 @@ folding is commutative, associative and idempotent, and no contact is ever asked
 of a window counts from its first change: later changes never push its due time back.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from consumer.changes import Assignment, Change
 from consumer.offsets import Holds, Offsets
-from consumer.packed import PackedChanges
+from consumer.packed import Packed, PackedChanges, packed
 
 
 class Window:
@@ -27,25 +27,34 @@ class Window:
     def __len__(self) -> int:
         return len(self._intents)
 
-    def __iter__(self) -> Iterator[Change]:
-        return iter(self._intents.values())
+    def removals(self) -> list[int]:
+        """Give the numbers of the changes that remove."""
+        return self._intents.removals()
 
     def get(self, contact: int) -> Change | None:
         """Give the contact's intent, if it waits here."""
         return self._intents.get(contact)
 
-    def also(self, contacts: Mapping[int, Change]) -> AbstractSet[int]:
+    def also(self, contacts: PackedChanges) -> AbstractSet[int]:
         """Give those of the contacts that wait here, too."""
-        return self._intents.keys() & contacts.keys()
+        return self._intents.packed.keys() & contacts.packed.keys()
 
     def fold(self, contact: int, change: Change, due_at: float) -> bool:
         """Take a change in; the window is due at `due_at` at the latest. False if one of two changes was superseded."""
-        first = self._intents.fold(contact, change)
-        if first is not None:
-            self.holds.cover(change.assignment, change.offset)
+        return self.fold_packed(contact, packed(change, self._offsets), change.assignment, change.offset, due_at) > 0
+
+    def fold_packed(self, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> int:
+        """Fold a packed change, of this assignment and offset; give the size if it grew by that, else 0."""
+        intents = self._intents.packed
+        known = intents.get(contact)
+        if known is None or known < change:
+            intents[contact] = change
+            hold = self.holds.first.get(assignment)
+            if hold is None or offset < hold.offset:
+                self.holds.cover(assignment, offset)
         if self.due_at is None or due_at < self.due_at:
             self.due_at = due_at
-        return first is True
+        return len(intents) if known is None else 0
 
     def merge(self, intents: PackedChanges, due_at: float) -> None:
         """Take over what a batch has left, as if each were folded; `intents` belong to the window from now on.
@@ -108,7 +117,7 @@ class Batch:
         """True once nothing of it is left and nothing is held."""
         return self._parts == 0
 
-    def cut(self, size: int) -> dict[int, Change]:
+    def cut(self, size: int) -> PackedChanges:
         """Take the next `size` intents for a request, which is a new part."""
         self.open_part()
         contacts = self._unsent.cut(size)

@@ -8,6 +8,7 @@ from consumer.changes import Action, Assignment, Change
 from consumer.list_sync import Flush, ListSync, Rules, Settled
 from consumer.offsets import Offsets
 from consumer.outcomes import Applied, Details, Recoverable, Request, Verdict
+from consumer.packed import packed
 
 ADD, REMOVE = Action.ADD, Action.REMOVE
 ACTIONS = st.sampled_from((ADD, REMOVE))
@@ -19,6 +20,13 @@ TIMEOUT = Recoverable(Details(message="no answer in time"), "timeout", late=True
 def change(assignment: Assignment, number: int, action: Action = ADD, offset: int | None = None) -> Change:
     """Make a change whose offset is its number, unless said otherwise."""
     return Change(number, action, assignment, number if offset is None else offset, occurred_at=0, timestamp=0)
+
+
+def fold(
+    into: ListSync, offsets: Offsets, contact: int, read: Change, now: float, inherited_since: float | None = None
+) -> bool:
+    """Fold a change into a list, as the intake does."""
+    return into.fold(contact, packed(read, offsets), read.assignment, read.offset, now, inherited_since) > 0
 
 
 @dataclass
@@ -45,7 +53,7 @@ class Bench:
         """Read the partition's next change."""
         read = change(self.assignment, self.next_offset, action)
         self.next_offset += 1
-        self.list.fold(contact, read, now, inherited_since)
+        fold(self.list, self.offsets, contact, read, now, inherited_since)
         self.offsets.processed(read.assignment, read.offset)
         return read
 

@@ -11,7 +11,7 @@ from consumer.changes import Assignment
 from consumer.list_sync import ListSync
 from consumer.offsets import Offsets
 from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal, Verdict
-from tests.strategies import OK, RULES, change
+from tests.strategies import OK, RULES, change, fold
 
 REFUSED = Terminal(Details(status=401), "UNAUTHORIZED", Scope.ACCOUNT)
 LIMITED = Recoverable(Details(status=429), "429", wait=10.0, account_wide=True)
@@ -242,7 +242,7 @@ def test_each_call_of_a_request_waits_for_its_place() -> None:
     one = account.ready_at(0.0, refresh=False)
     waiting = account.first
     waiting._offsets.assign(assignment)
-    waiting.fold(1, change(assignment, 1), 0.0)
+    fold(waiting, waiting._offsets, 1, change(assignment, 1), 0.0)
     times = (one, account.ready_at(0.0, refresh=False), account.ready_at(0.0, refresh=True))
     assert [round(time, 3) for time in times if time is not None] == [0.51, 1.52, 2.53]
 

@@ -11,6 +11,7 @@ from consumer.flight import Flight, Retry
 from consumer.not_found import ENDS, NotFound, Tries
 from consumer.offsets import Offsets
 from consumer.outcomes import Applied, Details, NotSent, Recoverable, Request, Scope, Terminal, Verdict
+from consumer.packed import PackedChanges
 from tests.strategies import ADD, OK, REMOVE, RULES, TIMEOUT, Bench, change
 
 TRIES = Tries(retries=3, over=70.0, most=5, give_up_after=1000.0)  # due after 10, 30 and 70 s
@@ -40,7 +41,8 @@ class Waiting(NotFound):
 
     def miss(self, *contacts: int, now: float = 0.0) -> None:
         """Ask for contacts the first time, and do not find them."""
-        asked = {contact: change(ASSIGNMENT, contact) for contact in contacts}
+        asked = PackedChanges(self.offsets)
+        asked.update({contact: change(ASSIGNMENT, contact) for contact in contacts})
         self.answered(Flight(REQUEST, asked, {}, None), _missing(*contacts), self.offsets, now)
 
     def due(self, now: float, most: int = 100) -> dict[int, Retry]:
@@ -49,7 +51,7 @@ class Waiting(NotFound):
 
     def answer(self, retries: dict[int, Retry], verdict: Verdict, now: float) -> None:
         """Bring in what became of tries."""
-        self.answered(Flight(REQUEST, {}, retries, None), verdict, self.offsets, now)
+        self.answered(Flight(REQUEST, PackedChanges(self.offsets), retries, None), verdict, self.offsets, now)
 
 
 @given(st.integers(1, 10), st.floats(0.001, 1e6))
@@ -148,7 +150,8 @@ def test_only_one_partition_is_forgotten() -> None:
     waiting, other = Waiting(), Assignment("changes", 1, 1)
     waiting.offsets.assign(other)
     waiting.miss(1)
-    asked = {2: change(other, 2)}
+    asked = PackedChanges(waiting.offsets)
+    asked[2] = change(other, 2)
     waiting.answered(Flight(REQUEST, asked, {}, None), _missing(2), waiting.offsets, 0.0)
     waiting.forget((ASSIGNMENT,))
     assert list(waiting.due(10.0)) == [2]

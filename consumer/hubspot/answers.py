@@ -281,14 +281,23 @@ class _Ids:
     def __init__(self, answer: Mapping[str, object], *names: str) -> None:
         value = next((answer[name] for name in names if answer.get(name) is not None), [])
         self.readable = isinstance(value, list)
-        self.known: set[int] = set()
+        items = value if isinstance(value, list) else []
+        self.known = _as_usual(items)
         self.strange = 0
-        for item in value if isinstance(value, list) else ():
-            number = record_number(item)
-            if number is None:
-                self.strange += 1
-            else:
-                self.known.add(number)
+        if len(self.known) < len(items):
+            numbers = [record_number(item) for item in items]
+            self.known = {number for number in numbers if number is not None}
+            self.strange = numbers.count(None)
+
+
+def _as_usual(items: list[object]) -> set[int]:
+    """Read record ids, all written as text; empty if there is anything else. There may be thousands."""
+    try:
+        text = "".join(items)  # type: ignore[arg-type]  # it raises if any is something else
+        numbers = {int(item) for item in items} if text.isascii() and text.isdecimal() else set()  # type: ignore[call-overload]  # as above
+    except (TypeError, ValueError):
+        return set()
+    return numbers if numbers and min(numbers) > 0 and max(numbers) <= LARGEST_RECORD_ID else set()
 
 
 LARGEST_RECORD_ID = 2**63 - 1

@@ -17,7 +17,9 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from consumer import log
 from consumer.avro import DEAD_LETTER_SCHEMA, RESULT_SCHEMA, encode, frame
 from consumer.changes import Change
+from consumer.encoder import encode_contacts
 from consumer.errors import KafkaFailed
+from consumer.flight import NOBODY, Outcomes
 from consumer.kafka.clients import Properties, producer_properties
 from consumer.kafka.registry import Registered, SchemaRegistry
 from consumer.outcomes import DeadLetter, RawEvent, Result
@@ -28,6 +30,8 @@ FIRST_CUT = 65_536  # bytes of a raw event that is too large as a whole; halved 
 _SCHEMAS = {Result: RESULT_SCHEMA, DeadLetter: DEAD_LETTER_SCHEMA}
 _TOO_LARGE = KafkaError.MSG_SIZE_TOO_LARGE
 _PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 - the client's public names
+
+_NOBODY = encode_contacts(NOBODY)
 
 _log = log.get(__name__)
 
@@ -132,7 +136,7 @@ class KafkaSink:
     def _produce(self, parcel: _Parcel) -> bool:
         """Hand a parcel to the producer; False if it has no room now."""
         topic = self._topics[type(parcel.record)]
-        value = frame(self._ids[_subject(topic)], encode(_SCHEMAS[type(parcel.record)], _fields(parcel)))
+        value = frame(self._ids[_subject(topic)], _body(parcel))
         try:
             self._producer.produce(
                 topic, value, _key(parcel), on_delivery=lambda error, _: self._reported(parcel, error)
@@ -185,13 +189,15 @@ def _key(parcel: _Parcel) -> bytes | None:
     return f"{record.account}/{record.list_id}".encode()
 
 
-def _fields(parcel: _Parcel) -> dict[str, Any]:
+def _body(parcel: _Parcel) -> bytes:
     record = parcel.record
-    return _result(record) if isinstance(record, Result) else _dead_letter(record, parcel.kept)
+    if isinstance(record, DeadLetter):
+        return encode(DEAD_LETTER_SCHEMA, _dead_letter(record, parcel.kept))
+    return _result(record)
 
 
-def _result(record: Result) -> dict[str, Any]:
-    return {
+def _result(record: Result) -> bytes:
+    head = {
         "connector": record.connector,
         "account": record.account,
         "list_id": record.list_id,
@@ -200,11 +206,9 @@ def _result(record: Result) -> dict[str, Any]:
         "correlation_id": record.correlation_id,
         "sent_at": _millis(record.sent_at),
         "answered_at": _millis(record.answered_at),
-        "contacts": [
-            {"record_id": contact, "outcome": outcome.value, **_decided_by(change)}
-            for contact, outcome, change in record.contacts
-        ],
+        "contacts": [],  # the last field, encoded apart
     }
+    return encode(RESULT_SCHEMA, head).removesuffix(_NOBODY) + encode_contacts(Outcomes.of(record.contacts))
 
 
 def _dead_letter(record: DeadLetter, kept: int | None) -> dict[str, Any]:

@@ -50,6 +50,7 @@ def main() -> int:
     console = Console(width=120)
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     run, kept = Results(), Results.read(RESULTS)
+    here = {"date": datetime.now(UTC).date().isoformat(), "commit": commit(), "machine": machine()}
     wrong = False
     with parts(folder) as shared:
         for measure in chosen:
@@ -59,8 +60,7 @@ def main() -> int:
                 traceback.print_exc()
                 wrong = True
                 continue
-            now = datetime.now(UTC).date().isoformat()
-            record = Record.of(outcome, date=now, commit=commit(), machine=machine())
+            record = Record.of(outcome, **here)
             console.print(report.shown(record))
             run.measures[measure.name] = kept.measures[measure.name] = record
             if given.json:

@@ -40,10 +40,10 @@ class Topic(NamedTuple):
 class Writer:
     """Writes events to one topic, which it makes; a key is the contact, whose events are in one partition."""
 
-    def __init__(self, parts: Parts, topic: str) -> None:
+    def __init__(self, parts: Parts, topic: str, partitions: int = PARTITIONS) -> None:
         self.topic = topic
         kafka = Kafka(parts.broker.bootstrap, parts.registry.client())
-        kafka.create(topic, PARTITIONS)
+        kafka.create(topic, partitions)
         self._enter, self._leave = (_pattern(partial(kafka.encode, topic), each) for each in ("ENTER", "EXIT"))
         kafka.close()
         self._producer = Producer(

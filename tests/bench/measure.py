@@ -4,7 +4,7 @@ Machines are noisy, and no two are alike: so a goal looks at the figures of one 
 once, one right after the other; what counts is the median over the rounds. Absolute figures are context.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -79,17 +79,6 @@ class Outcome:
 
     measure: Measure
     rounds: list[Round] = field(default_factory=list)
-
-    def figure(self, contender: str, name: str) -> Spread | None:
-        """Give one figure of a contender; None if it does not have that one."""
-        values = [each[contender][name] for each in self.rounds if name in each[contender]]
-        return Spread.of(values) if values else None
-
-    def goals(self) -> Iterator[tuple[Goal, Spread, bool]]:
-        """Give each goal, what was seen, and whether it is met."""
-        for goal in self.measure.goals:
-            seen = Spread.of([goal.value(each) for each in self.rounds])
-            yield goal, seen, goal.at_least <= seen.median <= goal.at_most
 
 
 def take(measure: Measure, parts: Parts, told: Callable[[str], None], rounds: int | None = None) -> Outcome:

@@ -156,10 +156,10 @@ def section(results: Results) -> str:
     records = results.measures.values()
     if not records:
         return "\nNothing is measured yet.\n\n"
-    machines = {each.machine for each in records}
-    blocks = [_wrapped(f"Measured on {machines.pop()}.")] if len(machines) == 1 else []
+    first, *others = dict.fromkeys(each.machine for each in records)
+    blocks = [] if others else [_wrapped(f"Measured on {first}.")]
     for record in records:
-        where = f", on {record.machine}" if machines else ""
+        where = f", on {record.machine}" if others else ""
         rounds = f"{len(record.rounds)} round{'s'[: len(record.rounds) > 1]}"
         blocks += [f"### {record.title}", _wrapped(record.about)]
         blocks += [_markdown(lines) for lines in (figures(record), goals(record)) if lines.rows]

@@ -18,7 +18,7 @@ from consumer.simulator.accounts import Account, ContactList
 from consumer.simulator.portal import Portal
 from consumer.simulator.server import SimulatorServer
 from tests.bench.events import FIRST_CONTACT, FIRST_LIST
-from tests.real.processes import Process, running, until
+from tests.real.processes import PATIENCE, Process, running, until
 from tests.real.service import CLIENT_SECRET, REFRESH_TOKEN
 
 Result = TypeVar("Result")
@@ -79,6 +79,7 @@ class Simulator:
         try:
             received = self._connection.recv()
         except EOFError:
+            self.process.wait(PATIENCE)
             raise AssertionError(self.process.tail()) from None
         assert isinstance(received, kind)
         return received

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.bench import freshness, growth, quota, throughput
+from tests.bench import freshness, growth, memory, quota, restart, startstop, throughput
 from tests.bench.measure import Measure
 
 SUITE: Mapping[str, Sequence[Measure]] = {
     "throughput": throughput.MEASURES,
     "growth": growth.MEASURES,
+    "memory": memory.MEASURES,
     "freshness": freshness.MEASURES,
     "quota": quota.MEASURES,
+    "startstop": (*startstop.MEASURES, *restart.MEASURES),
 }
 """The measures of each module; a new module has its line here."""
 

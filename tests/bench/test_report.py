@@ -69,6 +69,7 @@ def test_the_machine_is_told_once_if_there_is_one() -> None:
     mixed = report.section(Results(measures={"one": record(), "two": record("another")}))
     assert "abc, on a machine." in mixed
     assert "abc, on another." in mixed
+    assert "Measured on" not in mixed
 
 
 def test_the_section_replaces_what_is_between_the_markers() -> None:

@@ -33,7 +33,7 @@ ABOUT = (
 
 @dataclass(slots=True)
 class Scenario:
-    """Lists, and the events for them; the topic is filled once."""
+    """Lists, and the events for them; the topic is filled once. The loops read `read` of them, None: all."""
 
     name: str
     title: str
@@ -41,6 +41,7 @@ class Scenario:
     simulated: Simulated
     events: Callable[[], Iterator[Event]]
     sections: dict[str, Any] = field(default_factory=dict)
+    read: int | None = None
     rounds: int = 5
     _topics: dict[Parts, Topic] = field(default_factory=dict)
 
@@ -60,25 +61,24 @@ class Scenario:
     def loop(self, name: str, parts: Parts) -> Values:
         """Run a loop."""
         topic = self.topic(parts)
+        events = self.read or topic.events
         registry = json.dumps(parts.registry.properties)
         command = [sys.executable, "-m", "tests.bench.loops", name, parts.broker.bootstrap, registry, topic.name]
-        seen = json.loads(run([*command, str(topic.events)]))
-        figures = Took(seen["cpu"], seen["wall"], 0, seen["peak"]).figures(topic.events)
-        return {name: value for name, value in figures.items() if name != "requests"}
+        return Took(**json.loads(run([*command, str(events)]))).figures(events)
 
     def measure(self) -> Measure:
         """Give the measure of it."""
         return Measure(
             self.name,
             self.title,
-            ABOUT + self.about,
+            self.about,
             (
                 Contender(OURS, self.ours),
                 Contender(BARE, partial(self.loop, "bare")),
                 Contender(USUAL, partial(self.loop, "usual")),
             ),
             FIGURES,
-            (Goal(f"events per CPU second, to those of {USUAL}", _times, at_least=TIMES),),
+            (Goal(f"events per CPU second, times those of {USUAL}", _times, at_least=TIMES),),
             self.rounds,
         )
 
@@ -109,14 +109,14 @@ SCENARIOS = (
     Scenario(
         "throughput-changing",
         "Throughput: 50 lists, contacts that change often",
-        "1,000,000 events of 100,000 contacts, each of which is in one of 50 lists and changes ten times.",
+        ABOUT + "1,000,000 events of 100,000 contacts, each of which is in one of 50 lists and changes ten times.",
         Simulated(50, CONTACTS),
         partial(changing, MILLION, CONTACTS, 50),
     ),
     Scenario(
         "throughput-new",
         "Throughput: one list, every contact new",
-        "1,000,000 contacts enter one list, each of them once; `max_contacts: 10000`.",
+        "As above, but 1,000,000 contacts enter one list, each of them once; `max_contacts: 10000`.",
         Simulated(1, MILLION),
         partial(entering, MILLION),
         {"window": {"max_age": "1s", "max_contacts": 10_000}},
@@ -124,10 +124,13 @@ SCENARIOS = (
     Scenario(
         "throughput-lists",
         "Throughput: 10,000 lists",
-        "4,000,000 events of 100,000 contacts, each of which is in four of 10,000 lists, and changes ten times in "
-        "each. So a list has 40 contacts, and every list is looked at once before its one request, as at each start.",
+        "As above, but 4,000,000 events of 100,000 contacts, each of which is in four of 10,000 lists, and changes ten "
+        "times in each. So a list has 40 contacts; each list is looked at once before its one request, as at every "
+        "start, and that is counted as well. The loops read the first 1,000,000 events: what one takes does not depend "
+        "on how many follow.",
         Simulated(10_000, CONTACTS),
         partial(changing, 4 * MILLION, CONTACTS, 10_000, 4),
+        read=MILLION,
         rounds=3,
     ),
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-MB = 1024  # kB
+MB = 1000 / 1.024  # of what the kernel calls kB, which are 1,024 bytes; an MB is a million
 
 _TICK = sysconf("SC_CLK_TCK")
 
@@ -25,5 +25,14 @@ class Usage(NamedTuple):
 
 def peak(pid: int) -> float:
     """Give the most memory that a process ever had resident, in MB."""
+    return _status(pid, "VmHWM")
+
+
+def resident(pid: int) -> float:
+    """Give the memory that a process has resident now, in MB."""
+    return _status(pid, "VmRSS")
+
+
+def _status(pid: int, name: str) -> float:
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) / MB
+    return int(lines[name].split()[0]) / MB

@@ -32,11 +32,11 @@ class Sample:
 class Lag:
     """Looks until it is stopped; a broker that does not answer is asked again. What it saw is in `diary` as well."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str, diary: Path) -> None:
+    def __init__(self, bootstrap: str, group: str, topic: str, diary: Path, partitions: int = PARTITIONS) -> None:
         # Of a consumer, for an AdminClient that is answered NOT_COORDINATOR crashes.
         self._consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": group, "log_level": 0})
-        self._partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
-        nothing = (0,) * PARTITIONS
+        self._partitions = [TopicPartition(topic, number) for number in range(partitions)]
+        nothing = (0,) * partitions
         self._samples = [Sample(monotonic(), nothing, nothing)]
         self._fault_ends: list[float] = []
         self._lock = Lock()
@@ -60,6 +60,12 @@ class Lag:
             self._samples.append(sample)
         self._note(f"lag {sample.lag}, committed {sample.committed}")
         return sample
+
+    @property
+    def samples(self) -> list[Sample]:
+        """All samples so far."""
+        with self._lock:
+            return [*self._samples]
 
     @property
     def newest(self) -> Sample:

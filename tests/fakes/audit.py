@@ -15,7 +15,7 @@ from consumer.outcomes import DeadLetter, Result
 from consumer.secret import Redactor
 from consumer.simulator.transport import PortalTransport
 from tests.fakes.service import World
-from tests.fakes.topics import audited_log
+from tests.fakes.topics import audited_log, result_record
 
 MOST = 1_000  # contacts in memory
 
@@ -29,7 +29,7 @@ def world_log(world: World, results: Iterable[Result], letters: Iterable[DeadLet
     """Give a world's topics as an audit reads them; the records are looked at when it does."""
     topics = world.settings.topics
     records: dict[str, Any] = {
-        topics.results: lambda: [sink._result(each) for each in results],
+        topics.results: lambda: [result_record(each) for each in results],
         topics.dead_letters: lambda: [sink._dead_letter(each, None) for each in letters],
     }
     return audited_log(world.settings, world.broker, records, make_router(world.settings))

@@ -23,6 +23,7 @@ from tests.fakes.hubspot import ScriptedWorkers
 from tests.fakes.kafka import TOPIC, MemoryLog
 from tests.fakes.registry import MemoryRegistry
 from tests.fakes.service import World
+from tests.fakes.topics import result_record
 
 
 def choose(world: World, *, everything: bool = False, complete_from: float = 0.0) -> tuple[Selection, Plan]:
@@ -33,7 +34,7 @@ def choose(world: World, *, everything: bool = False, complete_from: float = 0.0
         selection.take(sink._dead_letter(letter, None))
     words: dict[Key, Word] = {}
     for result in world.sink.results:
-        record = sink._result(result)
+        record = result_record(result)
         for each in record["contacts"]:
             key = Key(record["connector"], each["record_id"], each["topic"], each["partition"])
             words.setdefault(key, Word()).heard(each["offset"], record["sent_at"], record["answered_at"])

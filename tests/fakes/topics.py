@@ -7,8 +7,10 @@ from confluent_kafka import Message
 
 from consumer import avro
 from consumer.changes import TopicPartition
+from consumer.kafka import sink
 from consumer.kafka.audited import AuditedLog
 from consumer.kafka.reader import CHANGES, Entry, Extent, Form, Progress
+from consumer.outcomes import Result
 from consumer.router import Router
 from consumer.settings import Settings
 from tests.fakes.kafka import MemoryBroker
@@ -18,6 +20,14 @@ AT_ONCE = 1_000  # messages that are in memory, where they are made as they are 
 
 Records = Mapping[str, Callable[[], Iterable[dict[str, Any]]]]
 """The records of a topic, by its name, as they are when it is read."""
+
+
+_RESULT = avro.compile_writer(avro.RESULT_SCHEMA.text, reader=avro.RESULT_SCHEMA)
+
+
+def result_record(result: Result) -> dict[str, Any]:
+    """Give a result as those who read its topic get it."""
+    return avro.decode_record(sink._result(result), _RESULT)
 
 
 class MemoryReader:

@@ -42,7 +42,7 @@ LAYERS = {
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro decoder hubspot kafka lending log metrics permit ports secret settings status",
+        "admin avro decoder encoder histogram hubspot kafka lending log metrics permit ports secret settings status",
         "words decisions version",
         ANY,
     ),
@@ -62,7 +62,7 @@ LIBRARIES = {
     "fastavro": "avro",
     "httpcore": "hubspot.network",
     "httpx": "hubspot simulator.transport",
-    "prometheus_client": "metrics admin app",
+    "prometheus_client": "metrics histogram admin app",
     "pydantic": "settings secret simulator.bodies",
     "pydantic_core": "settings secret",
     "rich": "commands demo",

@@ -1,16 +1,27 @@
 """What load tests stand on: events made as they are read, a HubSpot of one byte a contact, a process's memory."""
 
+import random
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, MutableSequence, Sequence
+from itertools import count
 from pathlib import Path
+from typing import cast
+
+from confluent_kafka import Message
+from prometheus_client import CollectorRegistry
 
 from consumer import avro
+from consumer.app import assemble
+from consumer.changes import TopicPartition
 from consumer.hubspot import answers
-from consumer.outcomes import Answer, Applied, Details, ListFacts, Request, Verdict
+from consumer.metrics import Metrics
+from consumer.outcomes import DEAD_LETTER_REASONS, Answer, Applied, Details, ListFacts, Request, Verdict
 from consumer.permit import Permit
+from consumer.ports import Outside, Workers
 from tests.fakes.clock import ScriptedClock
-from tests.fakes.kafka import MemorySink
-from tests.fakes.service import SCHEMA_ID
+from tests.fakes.kafka import TOPIC, MemorySink, MemorySource
+from tests.fakes.service import SCHEMA_ID, World
 
 FIRST_ID = 50_000_000_000  # record ids have eleven digits by now
 BLANK = b"@" * len(str(FIRST_ID))
@@ -29,6 +40,87 @@ def template(source: int, leaves: int) -> bytes:
         "identifiers": {"2006": BLANK.decode()},
     }
     return avro.frame(SCHEMA_ID, avro.encode(avro.CHANGE_SCHEMA, event))
+
+
+class Made(ABC):
+    """One partition, whose events are made as they are read: at an offset there is always the same one."""
+
+    def __init__(self, clock: ScriptedClock, partition: int) -> None:
+        self._clock = clock
+        self._partition = partition
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Give how many events there are by now."""
+
+    @abstractmethod
+    def event(self, offset: int) -> tuple[int, bytes]:
+        """Give the contact, counted from 0, and the event's template."""
+
+    def __getitem__(self, part: slice) -> list[Message]:
+        return [self._message(offset) for offset in range(*part.indices(len(self)))]
+
+    def _message(self, offset: int) -> Message:
+        contact, value = self.event(offset)
+        key = b"%d" % (FIRST_ID + contact)
+        return Message(
+            topic=TOPIC,
+            partition=self._partition,
+            offset=offset,
+            key=key,
+            value=value.replace(BLANK, key),
+            headers=[],
+            timestamp=(1, round(self._clock.time() * 1000)),
+        )
+
+
+def put(w: World, logs: Sequence[Made]) -> None:
+    """Let the topic have these partitions."""
+    w.broker.partitions = len(logs)
+    for partition, each in enumerate(logs):
+        w.broker.log[TopicPartition(TOPIC, partition)] = cast("MutableSequence[Message]", each)  # nobody writes to it
+
+
+class Watched:
+    """The service, turned by hand and looked at after each turn. It has all partitions."""
+
+    def __init__(self, w: World, workers: Workers) -> None:
+        self.clock = w.clock
+        self.metrics = Metrics(CollectorRegistry(), DEAD_LETTER_REASONS)
+        ids = (str(number) for number in count(1))
+        chance = random.Random(1).random  # noqa: S311 - jitter that repeats itself, not a secret
+        outside = Outside(workers, Sink(), w.clock, self.metrics, chance, lambda: next(ids))
+        self.loop = assemble(w.settings, outside, w.registry)
+        self.source = MemorySource(w.broker, w.clock, self.loop)
+        self.source.slack = 0.5
+        self.source.assign(*range(w.broker.partitions))
+        self.most_pending = 0
+        self.longest_turn = 0.0
+        self.longest_between_polls = 0.0
+
+    @property
+    def pending(self) -> int:
+        """Contacts that wait or are on the wire."""
+        return self.loop._delivery.pending
+
+    @property
+    def paused(self) -> bool:
+        """True while nothing at all is read."""
+        return self.source.paused == self.source.owned and self.pending > 0
+
+    def turn_until(self, done: Callable[[], bool]) -> None:
+        """Turn the loop, each time with a poll, until something is so."""
+        while not done():
+            began, cpu = self.clock.monotonic(), time.thread_time()
+            self.loop.turn(self.source)
+            self.longest_turn = max(self.longest_turn, time.thread_time() - cpu)
+            self.longest_between_polls = max(self.longest_between_polls, self.clock.monotonic() - began)
+            self.most_pending = max(self.most_pending, self.pending)
+
+    def turn_for(self, seconds: float) -> None:
+        """Turn the loop until so much time has passed."""
+        end = self.clock.monotonic() + seconds
+        self.turn_until(lambda: self.clock.monotonic() >= end)
 
 
 class HubSpot:

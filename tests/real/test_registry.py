@@ -173,7 +173,7 @@ class _Grave:
     def __init__(self) -> None:
         self.letters: list[DeadLetter] = []
 
-    def fold(self, connector: str, contact: int, change: Change, now: float, inherited_since: float | None) -> None:
+    def fold(self, *change: object) -> None:
         raise NotImplementedError
 
     def refuse(self, connector: str, identifier: str, change: Change, wall: float, done: object) -> None:

@@ -17,8 +17,9 @@ from consumer.history import Position
 from consumer.list_sync import ListSync, Settled
 from consumer.loop import Loop
 from consumer.not_found import NotFound
-from consumer.offsets import Hold, Holds, Offsets
+from consumer.offsets import Hold, Offsets
 from consumer.outcomes import DeadLetter, Recoverable, Verdict
+from consumer.packed import Packed, PackedChanges
 from consumer.partitions import Partition
 from consumer.permit import Fence, Permit
 from consumer.pursuit import Pursuit
@@ -62,15 +63,16 @@ def _commits_before_the_result_is_acknowledged() -> Any:  # noqa: ANN401 - as ab
 
 
 def _commits_the_newest_offset_of_a_batch() -> Any:  # noqa: ANN401 - as above
-    def cover(self: Holds, assignment: Assignment, offset: int) -> None:
-        hold = self._holds.get(assignment)
-        if hold is not None and hold.offset >= offset:
-            return
-        self._holds[assignment] = self._offsets.hold(assignment, offset)
-        if hold is not None:
-            hold.release()
+    fold = Window.fold_packed
 
-    return _swapped(Holds, cover=cover)
+    def cover(self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> int:
+        held = self.holds.first.get(assignment)
+        first = fold(self, contact, change, assignment, offset, due_at)
+        self.holds.forget(assignment)
+        self.holds.cover(assignment, offset if held is None else max(offset, held.offset))
+        return first
+
+    return _swapped(Window, fold_packed=cover)
 
 
 def _resends_the_frozen_batch() -> Any:  # noqa: ANN401 - as above
@@ -95,6 +97,7 @@ def _ignores_the_epoch() -> Any:  # noqa: ANN401 - as above
 
     stack = ExitStack()
     stack.enter_context(_swapped(ListSync, _ours=ours))
+    stack.enter_context(_swapped(PackedChanges, ours=PackedChanges.copy))
     stack.enter_context(_swapped(Offsets, hold=hold_anything))
     return stack
 
@@ -210,22 +213,21 @@ def _believes_that_every_commit_was_taken() -> Any:  # noqa: ANN401 - as above
 
 
 def _keeps_the_first_intent() -> Any:  # noqa: ANN401 - as above
-    def fold(self: Window, contact: int, change: Change, due_at: float) -> bool:
-        known = self._intents.get(contact)
-        if known is None:
-            self._intents[contact] = change
-            self.holds.cover(change.assignment, change.offset)
-        self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
-        return known is None
+    fold = Window.fold_packed
 
-    return _swapped(Window, fold=fold)
+    def fold_first(
+        self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float
+    ) -> int:
+        return 0 if contact in self._intents else fold(self, contact, change, assignment, offset, due_at)
+
+    return _swapped(Window, fold_packed=fold_first)
 
 
 def _forgets_the_unsent_rest_of_a_batch() -> Any:  # noqa: ANN401 - as above
-    def rest(self: Batch) -> dict[int, Change]:
+    def rest(self: Batch) -> PackedChanges:
         if self._unsent:
             self.cut(len(self._unsent))
-        return {}
+        return PackedChanges(self._unsent.offsets)
 
     return _swapped(Batch, rest=rest)
 
@@ -350,7 +352,7 @@ DEFECTS: dict[str, tuple[Defect, int]] = {
     for defect, seed in (
         (_commits_before_the_dead_letter_is_acknowledged, 7),
         (_commits_before_the_result_is_acknowledged, 11),
-        (_commits_the_newest_offset_of_a_batch, 6),
+        (_commits_the_newest_offset_of_a_batch, 11),
         (_resends_the_frozen_batch, 22),
         (_ignores_the_epoch, 7),
         (_drops_a_window_on_revoke_and_commits, 57),
