@@ -1,7 +1,6 @@
 """The quota used to the full: by one process, and by two that know nothing of each other."""
 
 import uuid
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,11 +9,11 @@ from itertools import count, islice, pairwise
 from statistics import mean
 from threading import Event as Ended
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from consumer.simulator.faults import Fault
 from consumer.simulator.portal import Portal
-from tests.bench.events import Event, Writer
+from tests.bench.events import FIRST_LIST, Event, Writer
 from tests.bench.measure import Contender, Goal, Measure, Parts, Round, Values
 from tests.bench.service import Bench, bench
 from tests.bench.simulator import Simulated
@@ -119,11 +118,10 @@ def _waits(seen: Sequence[Answered], began: float, ended: float) -> tuple[list[f
 
     The latter includes what lies before a list's first change in the span and after its last.
     """
-    times: defaultdict[Any, list[float]] = defaultdict(list)
+    times: dict[int, list[float]] = {FIRST_LIST + number: [] for number in range(LISTS)}
     for each in seen:
         if each.changed is not None:
             times[each.changed].append(each.at)
-    assert len(times) == LISTS, "a list had no turn at all"
     waits = [later - earlier for its in times.values() for earlier, later in pairwise(its)]
     longest = max(later - earlier for its in times.values() for earlier, later in pairwise((began, *its, ended)))
     return waits, longest
