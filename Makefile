@@ -49,9 +49,11 @@ lock: $(DEV)  ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
 	    --no-emit-trusted-host --allow-unsafe --extra dev --constraint deploy/requirements.txt \
 	    --output-file tests/requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --output-file tests/bench/peers/requirements.txt tests/bench/peers/requirements.in
 
 clean:  ## forget the virtual environment and every cache
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 $(VENV):
 	$(PYTHON) -m venv $(VENV)

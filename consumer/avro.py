@@ -10,7 +10,7 @@
 
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from io import BytesIO
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from fastavro import parse_schema, schemaless_reader, schemaless_writer
 from fastavro.schema import to_parsing_canonical_form
 
-from consumer.decoder import compile_decoder
+from consumer.decoder import Decoder, compile_decoder
 
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 PER_MILLISECOND: Mapping[str | None, int] = {
@@ -61,10 +61,6 @@ class MembershipEvent(NamedTuple):
     identifiers: Mapping[str, str]
 
 
-Decoder = Callable[[bytes], MembershipEvent | None]
-"""Reads a whole message of one writer's schema; None: see what `decode` says of it."""
-
-
 @dataclass(frozen=True, eq=False, slots=True)
 class Schema:
     """One of our schemas: `text` is what the registry gets, `parsed` (logical types dropped) is for fastavro."""
@@ -83,7 +79,8 @@ class WriterSchema:
     """A writer's schema made ready for reading: both sides as fastavro wants them; no `reader` if they are the same.
 
     `skips`: the writer has fields that the reader has not. `per_millisecond`: how many of the units in which the writer
-    gives `occurred_at` make a millisecond. `decoder` is the schema's own, where it has one.
+    gives `occurred_at` make a millisecond. `decoder` is the schema's own,
+    where it has one: it gives the fields of a MembershipEvent.
     """
 
     writer: Node = field(repr=False)
@@ -177,7 +174,7 @@ def _compile(texts: Sequence[str], reader: Schema) -> WriterSchema:
     decoder = None
     if reader is CHANGE_SCHEMA:
         fields = reader.parsed["fields"]
-        decoder = compile_decoder(expanded, fields, MembershipEvent, {"occurred_at": per_millisecond}, HEADER)
+        decoder = compile_decoder(expanded, fields, {"occurred_at": per_millisecond}, HEADER)
     return WriterSchema(writer, resolved_to, skips, per_millisecond, decoder)
 
 

@@ -10,10 +10,14 @@ it need not tell one defect from another, only never take for an event what the 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from struct import Struct, error
 from textwrap import indent
-from typing import Any, TypeVar
+from typing import Any
 
-Event = TypeVar("Event")
+_PAIRS = Struct("<HHH")
+_BITS = [pair & 127 | (pair >> 8 & 127) << 7 for pair in range(1 << 16)]  # of the seven low bits of each of two bytes
+
+Decoder = Callable[[bytes], tuple[Any, ...] | None]
 
 Node = str | list[Any] | dict[str, Any]
 
@@ -31,22 +35,24 @@ _ENUM = """\
 {name} = {symbols}[b[p]]; p += 1
 """
 _NUMBER = """\
-n = little(b[p:p + 6], "little")
-if n & 0x808080808080 == 0x008080808080:
-    # Six bytes, as a time in milliseconds takes until 2039: seven bits of each, two and then three at once.
-    n = n & 0x007F007F007F | (n & 0x7F007F007F00) >> 1
-    n = n & 0x3FFF | n >> 2 & 0xFFFC000 | n >> 4 & 0x3FFF0000000
-    p += 6
-else:
-    n = shift = 0
-    while (m := b[p]) > 127:
-        n |= (m & 127) << shift
-        p += 1; shift += 7
-    n |= m << shift
-    p += 1
-    if shift > 56:
-        return None
+n = shift = 0
+while (m := b[p]) > 127:
+    n |= (m & 127) << shift
+    p += 1; shift += 7
+n |= m << shift
+p += 1
+if shift > 56:
+    return None
 {name} = n >> 1 ^ -(n & 1)
+"""
+_TIME = """\
+n, m, high = pairs(b, p)
+if n & m & 0x8080 == 0x8080 and high & 0x8080 == 0x0080:  # six bytes, as a time in milliseconds takes until 2039
+    n = bits[n] | bits[m] << 14 | bits[high] << 28
+    p += 6
+    {name} = n >> 1 ^ -(n & 1)
+else:
+{number}
 """
 _BOOLEAN = """\
 p += 1
@@ -70,33 +76,34 @@ def decoder(b):
 {body}
         if p != len(b):
             return None
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, struct_error):
         return None
-    return new(Event, ({result}))
+    return {result}
 """
 
 
 def compile_decoder(
-    writer: Node, reader: Sequence[Mapping[str, Any]], event: type[Event], units: Mapping[str, int], begin: int
-) -> Callable[[bytes], Event | None] | None:
+    writer: Node, reader: Sequence[Mapping[str, Any]], units: Mapping[str, int], begin: int
+) -> Decoder | None:
     """Make a decoder for records of `writer`; None if its schema has what only the general decoder can read.
 
-    `writer` is an expanded record of fastavro's, `reader` are the fields of the reader's schema, which `event`, a named
-    tuple, has in this order. A field in `units` is divided by what is given there. The decoder takes a whole message,
+    `writer` is an expanded record of fastavro's, `reader` are the fields of the reader's schema, in whose order the
+    decoder gives their values. A field in `units` is divided by what is given there. The decoder takes a whole message,
     with `begin` bytes before the body; where it gives None, the general decoder has to look.
     """
     if not isinstance(writer, dict):
         return None
     written = {each["name"]: number for number, each in enumerate(writer["fields"])}
     wanted = {each["name"]: each["type"] for each in reader}
-    known: dict[str, Any] = {"new": tuple.__new__, "Event": event, "little": int.from_bytes}
+    known: dict[str, Any] = {"pairs": _PAIRS.unpack_from, "bits": _BITS, "struct_error": error}
     body = []
     for name, number in written.items():
         kind = writer["fields"][number]["type"]
         source = _source(kind, wanted.get(name, kind), f"f{number}", known)
         if source is None:
             return None
-        body.append(source)
+        is_time = name in units and _bare(kind) in ("int", "long")
+        body.append(_TIME.format(name=f"f{number}", number=indent(source, " " * 4).rstrip()) if is_time else source)
     result = []
     for each in reader:
         name = each["name"]
@@ -107,7 +114,7 @@ def compile_decoder(
             result.append(f"default_{name}")
     source = _FUNCTION.format(begin=begin, body=indent("".join(body), " " * 8), result=", ".join(result))
     exec(source, known)  # noqa: S102 - of the templates above; names and values of the schema are not in it
-    decoder: Callable[[bytes], Event | None] = known["decoder"]
+    decoder: Decoder = known["decoder"]
     return decoder
 
 

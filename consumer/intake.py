@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from consumer import avro, log
-from consumer.avro import HEADER, Decoder, IncompatibleSchema, MembershipEvent, Undecodable, WriterSchema
+from consumer.avro import HEADER, IncompatibleSchema, MembershipEvent, Undecodable, WriterSchema
 from consumer.changes import Assignment, Change, Message, TopicPartition
 from consumer.kafka.registry import Found, Lookup, Unknown
 from consumer.metrics import Metrics
@@ -20,6 +20,9 @@ from consumer.outcomes import DeadLetter, Details, RawEvent
 from consumer.packed import Packed, pack, place_of, unpacked
 from consumer.partitions import Partition, Partitions
 from consumer.router import ACTIONS, UNROUTED, Invalid, Router, Skipped
+
+if TYPE_CHECKING:
+    from consumer.decoder import Decoder
 
 UNKNOWN_FOR = 60.0  # seconds for which the registry must not know a schema before it is believed
 BELIEVED_FOR = 600.0  # seconds for which it is believed then
@@ -143,7 +146,7 @@ class Intake:
 
         Each takes a few microseconds, so what most have in common is looked up once, and nothing is called in vain.
         """
-        decoders, routes, fold, numbers = self._decoders, self._router.routes, self._windows.fold, self._numbers
+        decoders, routes, fold, numbers = self._decoders, self._router.by_source, self._windows.fold, self._numbers
         assignment, assigned_at, behind = partition.assignment, partition.assigned_at, partition.behind()
         where = {name: place_of(action, assignment, self._partitions.offsets) for name, action in ACTIONS.items()}
         header = decode = None
@@ -151,7 +154,7 @@ class Intake:
         offset: int | None = None
         for message in messages:
             value = message.value() or b""
-            if header is None or not value.startswith(header):
+            if not (header and value.startswith(header)):
                 header = value[:HEADER]
                 decode = decoders.get(header)
             event = decode(value) if decode is not None else None
@@ -165,10 +168,11 @@ class Intake:
             if event is None:
                 continue
             _, source_type, source_id, _, transition, occurred_at, identifiers = event
-            timestamp = message.timestamp()[1]
-            change = pack(next(numbers), offset, occurred_at, max(0, timestamp), where[transition])
+            _, timestamp = message.timestamp()
+            timestamp = max(timestamp, 0)
+            change = pack(next(numbers), offset, occurred_at, timestamp, where[transition])
             inherited_since = assigned_at if offset < behind else None
-            found = routes(source_type, source_id)
+            found = routes.get((source_type, source_id), ())
             for route in found:
                 contact = route.contact(identifiers)
                 if isinstance(contact, int):

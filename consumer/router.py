@@ -77,20 +77,16 @@ UNROUTED = Skipped("", "unrouted")
 
 
 class Router:
-    """All connectors, by the source they take."""
+    """All connectors; `by_source` are the routes of a source's events, by its type and id."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._by_source: dict[tuple[str, str], list[Route]] = {}
+        self.by_source: dict[tuple[str, str], list[Route]] = {}
         for route in routes:
-            self._by_source.setdefault((route.source_type, route.source_id), []).append(route)
-
-    def routes(self, source_type: str, source_id: str) -> Sequence[Route]:
-        """Give the routes of a source's events; none if nobody takes them."""
-        return self._by_source.get((source_type, source_id), ())
+            self.by_source.setdefault((route.source_type, route.source_id), []).append(route)
 
     def route(self, event: Event) -> Sequence[Delivered | Skipped | Invalid]:
         """Give one answer for each connector of the event's source, or one that nobody takes it."""
-        routes = self.routes(event.source_type, event.source_id)
+        routes = self.by_source.get((event.source_type, event.source_id), ())
         return [_told(each.connector, each.contact(event.identifiers)) for each in routes] or [UNROUTED]
 
 

@@ -10,7 +10,7 @@ from consumer.flight import Outcomes
 from consumer.offsets import Offsets
 from consumer.outcomes import ContactOutcome, Outcome
 from consumer.packed import PackedChanges, number_of, pack, packed, timestamps, unpacked
-from tests.strategies import ACTIONS
+from tests.strategies import ACTIONS, ADD
 
 PARTITIONS = tuple(Assignment("changes", number, 1) for number in range(3))
 LONGS = st.integers(-(2**63), 2**63 - 1)
@@ -48,7 +48,7 @@ def test_the_greater_is_the_newer(one: Change, other: Change) -> None:
 def test_what_was_revoked_can_still_be_told() -> None:
     """An answer may come after its partition has gone and others have come: its changes are what they were."""
     offsets = _offsets()
-    change = Change(1, next(iter(ACTIONS.elements)), PARTITIONS[0], 5, 6, 7)  # type: ignore[attr-defined]
+    change = Change(1, ADD, PARTITIONS[0], 5, 6, 7)
     kept = packed(change, offsets)
     offsets.revoke(PARTITIONS[0])
     offsets.assign(Assignment("changes", 0, 2))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.bench import freshness, growth, memory, quota, restart, startstop, throughput
+from tests.bench import freshness, growth, memory, peers, quota, restart, startstop, throughput
 from tests.bench.measure import Measure
 
 SUITE: Mapping[str, Sequence[Measure]] = {
@@ -12,6 +12,7 @@ SUITE: Mapping[str, Sequence[Measure]] = {
     "freshness": freshness.MEASURES,
     "quota": quota.MEASURES,
     "startstop": (*startstop.MEASURES, *restart.MEASURES),
+    "peers": peers.MEASURES,
 }
 """The measures of each module; a new module has its line here."""
 
