@@ -1,14 +1,15 @@
 """One HubSpot account: its rate limit, and its lists taking turns. Pure: time and chance are passed in.
 
-Whatever HubSpot says of the account as a whole (429, a refused token) stops all its lists; what ends that is a probe: a
-real request, one at a time, until one succeeds.
+Whatever HubSpot says of the account as a whole (a daily limit, a refused token) stops all its lists; what ends that is
+a probe: a real request, one at a time, until one succeeds. The limit of ten seconds is rolling: its room comes back bit
+by bit, so meeting it stops the account for a moment only, and then it sends less often.
 """
 
 from collections import deque
 
 from consumer.list_sync import ListSync
 from consumer.outcomes import Applied, NotSent, Recoverable, Scope, Terminal, Verdict
-from consumer.rate_limit import TokenBucket
+from consumer.rate_limit import RateLimit
 from consumer.retry import Backoff, Parking, Patience
 
 MOST_IN_FLIGHT = 32
@@ -24,7 +25,7 @@ class Account:
         self.in_flight = 0
         self.not_before = float("-inf")
         self.parking = Parking()
-        self._bucket = TokenBucket(requests_per_10s)
+        self._limit = RateLimit(requests_per_10s)
         self._line: deque[ListSync] = deque()
         self._standing: set[int] = set()
         self._lent = False
@@ -53,6 +54,10 @@ class Account:
         """Tell whether the list stands in line."""
         return each.list_id in self._standing
 
+    def rate(self, now: float) -> float:
+        """Give how many requests in ten seconds the account takes now: less than it may after HubSpot's 429s."""
+        return self._limit.rate(now)
+
     def ready_at(self, now: float, *, refresh: bool) -> float | None:
         """When the first in line may send; None while nobody waits or an answer has to come first.
 
@@ -62,13 +67,13 @@ class Account:
         if not self._line or self.in_flight >= (1 if alone else MOST_IN_FLIGHT):
             return None
         calls = self._line[0].next_calls + int(refresh)
-        return max(self.not_before, self._bucket.ready_at(now, calls))
+        return max(self.not_before, self._limit.ready_at(now, calls))
 
     def next(self, now: float, *, refresh: bool) -> ListSync:
         """Let the first in line send: the caller looked at `ready_at` before."""
         first = self._line.popleft()
         self._standing.remove(first.list_id)
-        self._bucket.take(now, first.next_calls + int(refresh))
+        self._limit.take(now, first.next_calls + int(refresh))
         self.in_flight += 1
         return first
 
@@ -82,11 +87,11 @@ class Account:
             return False
         if refresh and self.in_flight:
             return False
-        return self._bucket.ready_at(now, min(2, self._bucket.burst) + int(refresh)) <= now
+        return self._limit.ready_at(now, min(2, self._limit.burst) + int(refresh)) <= now
 
     def lend(self, now: float, *, refresh: bool) -> None:
         """Let such a request leave: the caller looked at `may_lend` before."""
-        self._bucket.take(now, 1 + int(refresh))
+        self._limit.take(now, 1 + int(refresh))
         self._lent = True
 
     def returned(self, verdict: Verdict, now: float, chance: float) -> None:
@@ -97,6 +102,8 @@ class Account:
         self._lent = False
         if isinstance(verdict, Recoverable) and verdict.account_wide:
             self._stop(verdict, now, chance)
+        elif isinstance(verdict, Applied) and now >= self.not_before:
+            self._limit.passed()
 
     def answered(self, verdict: Verdict, now: float, chance: float, newest: int, *, looked: bool = False) -> int:
         """Bring in what became of a request. `newest` is the highest number of any change read.
@@ -126,13 +133,19 @@ class Account:
 
     def _stop(self, verdict: Recoverable, now: float, chance: float) -> None:
         """Send nothing before HubSpot takes something again."""
-        until = now + verdict.wait if verdict.wait else self._backoff.failed(now, chance)
+        if verdict.rolling:
+            if now < self.not_before:  # it left before the one from which we learnt
+                return
+            until = min(now + verdict.wait, self._limit.refused(now))
+        else:
+            until = now + verdict.wait if verdict.wait else self._backoff.failed(now, chance)
         self.not_before = max(self.not_before, until)
         self._probing |= verdict.probe
 
     def _recovered(self) -> None:
         """HubSpot took the credentials and let the request through."""
         self._probing = False
+        self._limit.passed()
         self._backoff.succeeded()
         self.parking.succeeded()
         self._patience.succeeded()

@@ -327,6 +327,8 @@ class Loop:
         self._publish_at = now + PUBLISH_EVERY
         for lane in self._delivery.publish_pending():
             self._lists[lane.list.connector] = self._describe_list(lane)
+        for name, account in self._delivery.accounts.items():
+            self._delivery.account_series[name].rate_limit.set(account.rate(now))
         self._metrics.consumer_paused.set(self._paused)
         for partition in self._partitions:
             lag = self._lag(source, partition)

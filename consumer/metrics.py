@@ -121,6 +121,12 @@ TABLE: Final = (
         "Requests the account may still send in the present interval; at 0 windows grow until the next one.",
     ),
     Spec(
+        "rate_limit_requests_per_10s",
+        "gauge",
+        ("account",),
+        "Requests this process takes in ten seconds: the configured share, less while 429s tell of others.",
+    ),
+    Spec(
         "token_refreshes_total",
         "counter",
         ("account", "outcome"),
@@ -379,7 +385,7 @@ class ListMetrics:
 class AccountMetrics:
     """The series of one HubSpot account."""
 
-    __slots__ = ("_account", "_audit_requests", "_refreshes", "rate_limit_remaining")
+    __slots__ = ("_account", "_audit_requests", "_refreshes", "rate_limit", "rate_limit_remaining")
 
     def __init__(self, families: _Families, account: str, requests_per_10s: int) -> None:
         self._account = account
@@ -388,6 +394,8 @@ class AccountMetrics:
             self._audit_requests.labels(account, status)
         self.rate_limit_remaining = families.gauges["rate_limit_remaining"].labels(account)
         self.rate_limit_remaining.set(requests_per_10s)
+        self.rate_limit = families.gauges["rate_limit_requests_per_10s"].labels(account)
+        self.rate_limit.set(requests_per_10s)
         self._refreshes = {
             outcome: families.counters["token_refreshes_total"].labels(account, outcome) for outcome in REFRESH_OUTCOMES
         }

@@ -99,7 +99,8 @@ class Recoverable:
     """It may work later: in `wait` seconds at the earliest.
 
     `account_wide`: nothing of the account is sent before then; with `probe` only one request at a time until one
-    succeeds. `late`: nobody knows whether HubSpot took the request, nor when it will. `halve`: it took too long, so the
+    succeeds. `rolling`: a limit was met whose room comes back bit by bit, all of it after `wait`.
+    `late`: nobody knows whether HubSpot took the request, nor when it will. `halve`: it took too long, so the
     next one should be smaller.
     """
 
@@ -108,6 +109,7 @@ class Recoverable:
     wait: float = 0.0
     account_wide: bool = False
     probe: bool = False
+    rolling: bool = False
     late: bool = False
     halve: bool = False
 

@@ -3,17 +3,20 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.accounts import MOST_IN_FLIGHT, Account
 from consumer.changes import Assignment
 from consumer.list_sync import ListSync
 from consumer.offsets import Offsets
-from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal
+from consumer.outcomes import Details, NotSent, Recoverable, Scope, Terminal, Verdict
 from tests.strategies import OK, RULES, change, fold
 
 REFUSED = Terminal(Details(status=401), "UNAUTHORIZED", Scope.ACCOUNT)
 LIMITED = Recoverable(Details(status=429), "429", wait=10.0, account_wide=True)
 DAILY = replace(LIMITED, wait=900.0, probe=True)
+ROLLING = replace(LIMITED, rolling=True)
 
 
 def _account(lists: int, requests_per_10s: int = 1000) -> Account:
@@ -71,6 +74,41 @@ def test_a_429_stops_all_lists_until_its_interval_has_passed() -> None:
     assert account.ready_at(1.0, refresh=False) == 11.0
 
 
+def test_the_rolling_limit_slows_the_account_down() -> None:
+    """It says that the last ten seconds were full, not that the next are: the account sends less often."""
+    account = _account(40, requests_per_10s=100)
+    now = 0.0
+    for _ in range(20):
+        now = account.ready_at(now, refresh=False) or 0.0
+        account.next(now, refresh=False)
+        account.answered(OK, now, 0.0, newest=0)
+    assert account.rate(now) == 100
+    account.next(now, refresh=False)
+    account.answered(ROLLING, now, 0.0, newest=0)
+    assert account.rate(now) == pytest.approx(47.5)
+    first = account.ready_at(now, refresh=False)
+    assert first is not None
+    assert now < first < now + 1
+    left = []
+    for _ in range(10):
+        now = account.ready_at(now, refresh=False) or 0.0
+        account.next(now, refresh=False)
+        left.append(now)
+    assert left[-1] - left[-2] == pytest.approx(10.1 / 47.5, rel=0.01)
+    assert account.rate(first + 60) == 100
+
+
+def test_what_left_before_a_429_teaches_nothing_new() -> None:
+    """Several requests that met the same full ten seconds slow the account down once."""
+    account = _account(5)
+    for _ in range(3):
+        _next(account, 0.0)
+    account.answered(ROLLING, 1.0, 0.0, newest=0)
+    learnt, until = account.rate(1.0), account.not_before
+    account.answered(ROLLING, 1.0, 0.0, newest=0)
+    assert (account.rate(1.0), account.not_before) == (learnt, until)
+
+
 @pytest.mark.parametrize("verdict", [REFUSED, DAILY])
 def test_one_probe_at_a_time_until_one_succeeds(verdict: Terminal | Recoverable) -> None:
     """While the account is refused, or its day is used up, one request at a time looks whether it is over."""
@@ -112,13 +150,16 @@ def test_refusals_of_requests_that_left_together_count_as_one() -> None:
 
 def test_a_token_refresh_is_done_by_one_request_alone() -> None:
     """While the token has to be renewed nothing else leaves, and the refresh counts against the rate."""
-    account = _account(3, requests_per_10s=10)
-    assert account.ready_at(0.0, refresh=True) == 0.0
-    account.next(0.0, refresh=True)
-    assert account.ready_at(0.0, refresh=True) is None
-    alone = account.ready_at(0.0, refresh=False)
-    assert alone is not None
-    assert alone >= 2.0, "a look and a refresh were two requests"
+    account = _account(6, requests_per_10s=10)
+    now = 0.0
+    for _ in range(5):
+        ready = account.ready_at(now, refresh=True)
+        assert ready is not None
+        now = ready
+        account.next(now, refresh=True)
+        assert account.ready_at(now, refresh=True) is None
+        account.answered(OK, now, 0.0, newest=0)
+    assert account.ready_at(now, refresh=False) == pytest.approx(10.1), "five looks and refreshes were ten requests"
 
 
 def test_so_many_on_the_wire_and_no_more() -> None:
@@ -192,8 +233,8 @@ def test_a_success_makes_the_account_patient_again() -> None:
     assert account.answered(REFUSED, 3600.0, 0.0, newest=50) == 0
 
 
-def test_each_call_of_a_request_waits_for_its_token() -> None:
-    """A look with a change waits for two tokens, with a token refresh for three."""
+def test_each_call_of_a_request_waits_for_its_place() -> None:
+    """A look with a change waits for two places, with a token refresh for three; half a second is made up for."""
     account = _account(2, requests_per_10s=10)
     assignment = Assignment("changes", 0, 1)
     account.next(0.0, refresh=False)
@@ -203,7 +244,7 @@ def test_each_call_of_a_request_waits_for_its_token() -> None:
     waiting._offsets.assign(assignment)
     fold(waiting, waiting._offsets, 1, change(assignment, 1), 0.0)
     times = (one, account.ready_at(0.0, refresh=False), account.ready_at(0.0, refresh=True))
-    assert [round(time, 3) for time in times if time is not None] == [1.0, 2.0, 3.0]
+    assert [round(time, 3) for time in times if time is not None] == [0.51, 1.52, 2.53]
 
 
 def test_a_look_alone_does_not_end_parking() -> None:
@@ -235,11 +276,12 @@ def test_what_is_lent_waits_for_the_lists() -> None:
 def test_what_is_lent_takes_of_the_rate() -> None:
     """What is lent counts like a list's request; where there is a burst, one of it is kept for a list."""
     account, other = _account(0, requests_per_10s=90), _account(1)
-    for _ in range(2):
-        assert account.may_lend(0.0, refresh=False)
+    lent = 0
+    while account.may_lend(0.0, refresh=False):
         account.lend(0.0, refresh=False)
         account.returned(OK, 0.0, 0.0)
-    assert not account.may_lend(0.0, refresh=False)
+        lent += 1
+    assert lent == 4
     account.queue(other.lists[0])
     assert _next(account, 0.0) == 0
     assert _account(0, requests_per_10s=5).may_lend(0.0, refresh=False)
@@ -261,6 +303,22 @@ def test_a_limit_that_what_is_lent_meets(verdict: Recoverable, until: float) -> 
     assert account.may_lend(until + 1, refresh=False)
 
 
+def test_the_rolling_limit_that_what_is_lent_meets() -> None:
+    """Lists and audits share one rate, so what an audit learns slows both down."""
+    account = _account(0)
+    account.lend(0.0, refresh=False)
+    account.returned(ROLLING, 0.0, 0.0)
+    assert account.rate(0.0) < 1000
+    assert 0.0 < account.not_before < 1.0
+    assert not account.may_lend(0.0, refresh=False)
+    assert account.may_lend(1.0, refresh=False)
+    account.lend(1.0, refresh=False)
+    account.returned(OK, 1.0, 0.0)
+    learnt = account.rate(1.0)
+    account.returned(ROLLING, 1.0, 0.0)
+    assert account.rate(1.0) < 0.6 * learnt, "what got through has ended the run of 429s"
+
+
 def test_a_refusal_of_what_is_lent_concerns_nobody_else() -> None:
     """Whatever HubSpot refuses of an audit for good, lists go on as before."""
     account = _account(1)
@@ -278,3 +336,20 @@ def test_nothing_is_lent_by_a_parked_account() -> None:
     assert _next(account, 0.0) == 0
     account.answered(REFUSED, 0.0, 0.0, newest=0)
     assert not account.may_lend(1_000.0, refresh=False)
+
+
+@given(
+    st.integers(3, 250),
+    st.lists(st.tuples(st.floats(0, 5), st.sampled_from([OK, OK, ROLLING, LIMITED]), st.booleans()), max_size=200),
+)
+def test_whatever_is_answered_the_rate_is_kept(limit: int, answers: list[tuple[float, Verdict, bool]]) -> None:
+    """No ten seconds hold more than the limit, however it shrinks and grows, with looks and token refreshes."""
+    account = _account(len(answers), requests_per_10s=limit)
+    now = 0.0
+    left: list[float] = []
+    for idle, verdict, refresh in answers:
+        now = account.ready_at(now + idle / limit, refresh=refresh) or now
+        left += [now] * (account.first.next_calls + refresh)
+        account.next(now, refresh=refresh)
+        account.answered(verdict, now, 0.0, newest=0)
+    assert all(later >= first + 10 for first, later in zip(left, left[limit:], strict=False))

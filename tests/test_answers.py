@@ -206,6 +206,23 @@ def test_a_429_stops_the_account(headers: dict[str, str], said: dict[str, str], 
     assert (verdict.wait, verdict.probe) == (wait, probe)
 
 
+@pytest.mark.parametrize(
+    ("headers", "policy", "rolling"),
+    [
+        ({}, "TEN_SECONDLY_ROLLING", True),
+        ({"retry-after": "7"}, "TEN_SECONDLY_ROLLING", False),
+        ({}, "SECONDLY", False),
+        ({}, "DAILY", False),
+        ({}, None, False),
+    ],
+)
+def test_a_rolling_limit_is_told_apart(headers: dict[str, str], policy: str | None, rolling: bool) -> None:
+    """Where HubSpot names the ten-second limit and no time, there is room before its interval has passed."""
+    verdict = _error(429, headers, policyName=policy)
+    assert isinstance(verdict, Recoverable)
+    assert verdict.rolling == rolling
+
+
 @pytest.mark.parametrize("value", ["", "soon", "-5", "0", "nan", "inf", "-inf", "Wed, 21 Oct 2015 07:28:00 GMT"])
 def test_absurd_intervals_are_passed_over(value: str) -> None:
     """A header that makes no sense is as good as none."""

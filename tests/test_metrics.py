@@ -22,6 +22,7 @@ PUBLISHED = {
     ("retries_total", "counter", ("connector", "reason")),
     ("not_found_retries_total", "counter", ("connector", "list_id", "outcome")),
     ("rate_limit_remaining", "gauge", ("account",)),
+    ("rate_limit_requests_per_10s", "gauge", ("account",)),
     ("token_refreshes_total", "counter", ("account", "outcome")),
     ("needs_attention", "gauge", ("connector", "list_id", "reason")),
     ("last_success_timestamp_seconds", "gauge", ("connector", "list_id")),
@@ -175,6 +176,7 @@ def test_an_account_starts_with_its_share(metrics: Metrics) -> None:
     """Before HubSpot's first answer an account shows its share as remaining; 0 would mean that it is used up."""
     metrics.for_account("acme", 100)
     assert series(metrics, "rate_limit_remaining") == {("acme",): 100}
+    assert series(metrics, "rate_limit_requests_per_10s") == {("acme",): 100}
     assert series(metrics, "token_refreshes_total") == {("acme", outcome): 0 for outcome in ("ok", "failed", "refused")}
 
 

@@ -18,7 +18,7 @@ from consumer.hubspot.client import HubSpotClient
 from consumer.hubspot.lists_client import CallFailed
 from consumer.kafka.audited import AuditedLog
 from consumer.outcomes import Recoverable, Terminal
-from consumer.rate_limit import TokenBucket
+from consumer.rate_limit import RateLimit
 from consumer.secret import Redactor
 from consumer.settings import Settings
 
@@ -139,16 +139,16 @@ def go_through(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Ask the accounts' clients one after the other, no faster than the limits (requests in 10 s) allow."""
-    buckets = {name: TokenBucket(limit) for name, limit in limits.items()}
+    rates = {name: RateLimit(limit) for name, limit in limits.items()}
     while (request := walk.request) is not None:
-        client, bucket = asked[request.account], buckets[request.account]
+        client, rate = asked[request.account], rates[request.account]
         while True:
             now, refresh = clock(), client.auth.refresh_due()  # which may fall due while the rate is waited for
-            ready = bucket.ready_at(max(now, walk.not_before), 1 + refresh)
+            ready = rate.ready_at(max(now, walk.not_before), 1 + refresh)
             if ready <= now:
                 break
             sleep(ready - now)
-        bucket.take(now, 1 + refresh)
+        rate.take(now, 1 + refresh)
         answer = client.read(request, may_refresh=refresh)
         walk.answered(answer, clock(), random.random())  # noqa: S311 - jitter, no secret
 

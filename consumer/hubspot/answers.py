@@ -228,7 +228,9 @@ def _rate_limited(details: Details, headers: Mapping[str, str], said: Mapping[st
     interval = _positive(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
     daily = said.get("policyName") == "DAILY"
     usual = DAILY_PROBE if daily else interval / 1000 if interval else INTERVAL
-    return Recoverable(details, "429", wait=min(LONGEST_WAIT, asked or usual), account_wide=True, probe=daily)
+    rolling = asked is None and said.get("policyName") == "TEN_SECONDLY_ROLLING"
+    wait = min(LONGEST_WAIT, asked or usual)
+    return Recoverable(details, "429", wait=wait, account_wide=True, probe=daily, rolling=rolling)
 
 
 def _size(described: Mapping[str, Any]) -> int | None:

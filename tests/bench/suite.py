@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tests.bench import growth, memory, peers, restart, startstop, throughput
+from tests.bench import freshness, growth, memory, peers, quota, restart, startstop, throughput
 from tests.bench.measure import Measure
 
 SUITE: Mapping[str, Sequence[Measure]] = {
     "throughput": throughput.MEASURES,
     "growth": growth.MEASURES,
     "memory": memory.MEASURES,
+    "freshness": freshness.MEASURES,
+    "quota": quota.MEASURES,
     "startstop": (*startstop.MEASURES, *restart.MEASURES),
     "peers": peers.MEASURES,
 }

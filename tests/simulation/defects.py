@@ -23,7 +23,7 @@ from consumer.packed import Packed, PackedChanges
 from consumer.partitions import Partition
 from consumer.permit import Fence, Permit
 from consumer.pursuit import Pursuit
-from consumer.rate_limit import TokenBucket
+from consumer.rate_limit import RateLimit
 from consumer.window import Batch, Window
 
 Defect = Callable[[], Any]
@@ -163,12 +163,12 @@ def _flushes_before_it_has_caught_up() -> Any:  # noqa: ANN401 - as above
     return _swapped(Delivery, _is_gated=is_gated)
 
 
-def _resets_the_bucket_on_429() -> Any:  # noqa: ANN401 - as above
+def _resets_the_rate_on_429() -> Any:  # noqa: ANN401 - as above
     answered = Account.answered
 
     def generous(self: Account, verdict: Verdict, *words: Any, **more: Any) -> int:  # noqa: ANN401 - passed on
         if isinstance(verdict, Recoverable) and verdict.reason == "429":
-            self._bucket = TokenBucket(self._bucket.limit)
+            self._limit = RateLimit(self._limit.limit)
         return answered(self, verdict, *words, **more)
 
     return _swapped(Account, answered=generous)
@@ -355,16 +355,16 @@ DEFECTS: dict[str, tuple[Defect, int]] = {
         (_commits_the_newest_offset_of_a_batch, 11),
         (_resends_the_frozen_batch, 22),
         (_ignores_the_epoch, 7),
-        (_drops_a_window_on_revoke_and_commits, 9),
+        (_drops_a_window_on_revoke_and_commits, 57),
         (_sends_two_requests_on_one_list, 3),
         (_does_not_confirm_late_effects, 35),
         (_does_not_inherit_late_effects, 13),
         (_forgets_what_is_contested_when_a_doubt_ends, 13),
         (_flushes_before_it_has_caught_up, 8),
-        (_resets_the_bucket_on_429, 45),
+        (_resets_the_rate_on_429, 45),
         (_folds_back_without_the_first_offset, 4),
         (_sends_after_its_session, 7),
-        (_sends_after_the_revoke, 110),
+        (_sends_after_the_revoke, 248),
         (_believes_that_every_commit_was_taken, 3),
         (_keeps_the_first_intent, 1),
         (_forgets_the_unsent_rest_of_a_batch, 11),

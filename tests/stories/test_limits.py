@@ -46,6 +46,27 @@ def test_the_rate_is_kept_and_used(limit: int, looks: int) -> None:
         assert used >= 0.95 * 3 * limit
 
 
+def test_less_than_configured_is_learnt_and_used() -> None:
+    """Where HubSpot allows half of what is configured, the service finds out, shows it, and uses nearly all of that."""
+    with world(20, window={"max_age": "200ms"}, accounts={"acme": {"requests_per_10s": 110}}) as w:
+        w.account.rolling.limit = 55
+        member = w.member()
+        assert member.metric("rate_limit_requests_per_10s") == 110
+        member.run_for(30)
+        began = w.clock.monotonic()
+        contact = 0
+        while w.clock.monotonic() < began + 60:
+            contact += 1
+            w.tell("ENTER", contact, source=f"audience:{contact % 20}")
+            member.run_for(0.05)
+        answers = [each.status for each in w.portal.log if each.at >= began + 30]
+        assert answers.count(200) >= 0.9 * 3 * 55
+        assert answers.count(429) < 0.05 * len(answers)
+        assert 45 <= member.metric("rate_limit_requests_per_10s") <= 65
+        member.run_for(70)
+        assert member.metric("rate_limit_requests_per_10s") == 110
+
+
 def test_lists_of_one_account_take_turns() -> None:
     """With more work than the rate allows no list waits much longer than another."""
     with world(20, window={"max_age": "1s"}, accounts={"acme": {"requests_per_10s": 10}}) as w:

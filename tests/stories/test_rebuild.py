@@ -127,8 +127,9 @@ def test_it_may_be_stopped_and_started_again() -> None:
         rebuilding = Rebuilding(w)
         while len(w.members()) < 10:
             rebuilding.turn()
-        sent = len(w.changes())
         rebuilding.replay.stop("SIGINT")
+        rebuilding.turn()  # at the end of which it is heard
+        sent = len(w.changes())
         rebuilding.run(within=30)
         assert len(w.changes()) == sent
         done = rebuilding.replay.outcomes()[Outcome.ADDED]
