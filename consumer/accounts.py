@@ -34,10 +34,10 @@ class Account:
         self._patience = Patience(give_up_after)
 
     def queue(self, each: ListSync) -> None:
-        """Put a list at the end of the line, unless it stands there already."""
+        """Put a list at the end of the line, unless it stands there already; at its front if a 429 was all it got."""
         if each.list_id not in self._standing:
             self._standing.add(each.list_id)
-            self._line.append(each)
+            (self._line.appendleft if each.was_limited else self._line.append)(each)
 
     def drop(self, each: ListSync) -> None:
         """Take a list out of the line."""

@@ -115,6 +115,11 @@ class ListSync:
         return self._flight.request if self._flight else None
 
     @property
+    def was_limited(self) -> bool:
+        """Tell whether its latest request met HubSpot's limit, so that its turn was none."""
+        return self._repeats.reason == "429"
+
+    @property
     def doubtful(self) -> bool:
         """True while a request without an answer may still take effect."""
         return bool(self._doubts)

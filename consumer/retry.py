@@ -62,18 +62,18 @@ class Parking:
 
 
 class Repeats:
-    """Which passing failures came too often in a row to pass."""
+    """Which passing failures came too often in a row to pass. `reason` is that of the latest answer, if it was one."""
 
-    __slots__ = ("_in_a_row", "_reason")
+    __slots__ = ("_in_a_row", "reason")
 
     def __init__(self) -> None:
-        self._reason = ""
+        self.reason = ""
         self._in_a_row = 0
 
     def failed(self, failure: Recoverable) -> Recoverable | Terminal:
         """Note a passing failure; give it back, or the terminal one that it has become."""
-        self._in_a_row = self._in_a_row + 1 if failure.reason == self._reason else 1
-        self._reason = failure.reason
+        self._in_a_row = self._in_a_row + 1 if failure.reason == self.reason else 1
+        self.reason = failure.reason
         retries, condemned, scope = RETRIES.get(failure.reason, (self._in_a_row, "", Scope.BATCH))
         if self._in_a_row <= retries:
             return failure
@@ -82,7 +82,7 @@ class Repeats:
 
     def reset(self) -> None:
         """Note an answer of another kind."""
-        self._reason, self._in_a_row = "", 0
+        self.reason, self._in_a_row = "", 0
 
 
 class Patience:

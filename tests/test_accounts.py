@@ -48,6 +48,21 @@ def test_nobody_has_a_second_turn_before_all_have_had_one() -> None:
     assert turns == [step % 7 for step in range(50)]
 
 
+def test_who_met_the_limit_keeps_its_place() -> None:
+    """A request that was answered 429 was no turn: its list is the next, and does not wait for all others again."""
+    account = _account(3)
+    turn = _next(account, 0.0)
+    assert turn == 0
+    refused = account.lists[0]
+    account.answered(refused.weigh(ROLLING), 0.0, 0.0, newest=0)
+    account.queue(refused)
+    assert account.first is refused
+    assert _next(account, 1.0) == 0
+    account.answered(refused.weigh(OK), 1.0, 0.0, newest=0)
+    account.queue(refused)
+    assert account.first is account.lists[1]
+
+
 def test_a_list_stands_in_line_once() -> None:
     """A list that is queued twice has one turn."""
     account = _account(1)
