@@ -33,24 +33,17 @@ def encode_contacts(told: Outcomes) -> bytes:
     """Encode the array of contacts of a result."""
     known: dict[tuple[int, int], bytes] = {}
     parts: list[bytes] = []
-    more, rest, bits, low = _MORE, _rest, _BITS, _LOW
+    more, last, rest, bits, low = _MORE, _LAST, _rest, _BITS, _LOW
     for contact, code, change in zip(told.contacts, told.codes, told.changes, strict=True):
         _, offset, occurred_at, _, where = fields(change)
         common = known.get((where, code))
         if common is None:
             common = known[where, code] = _common(told, where, code)
-        if contact > low and offset > low and occurred_at > low:  # as almost all are: what `encode_long` does, in place
+        if contact > low and occurred_at > low and offset >= 0:  # as almost all are: `encode_long`, in place
             contact, offset, occurred_at = contact << 1, offset << 1, occurred_at << 1  # noqa: PLW2901 - by the million
-            start, place, time = more[contact & low], more[offset & low], more[occurred_at & low]
-            parts += (
-                start,
-                rest(contact >> bits),
-                common,
-                place,
-                rest(offset >> bits),
-                time,
-                rest(occurred_at >> bits),
-            )
+            place = more[offset & low] + rest(offset >> bits) if offset > low else last[offset]
+            start, time = more[contact & low], more[occurred_at & low]
+            parts += (start, rest(contact >> bits), common, place, time, rest(occurred_at >> bits))
         else:
             parts += (encode_long(contact), common, encode_long(offset), encode_long(occurred_at))
     end = encode_long(0)
