@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
-from itertools import count
+from itertools import count, islice
 
 from consumer.accounts import Account
 from consumer.changes import Assignment, Change
@@ -20,6 +20,8 @@ from consumer.outcomes import GAVE_UP, HELD, Answer, Applied, DeadLetter, Detail
 from consumer.packed import Packed, number_of
 from consumer.permit import Fence, Permit
 from consumer.ports import Outside
+
+MOST_PUBLISHED = 1_000  # lists whose gauges and status are brought up to date at once
 
 
 class Delivery:
@@ -44,7 +46,7 @@ class Delivery:
         self._ties = count()
         self._gated: dict[Lane, None] = {}  # in the order in which they came: a set's would be another in every process
         self._gated_by: tuple[AbstractSet[Assignment], bool] = (frozenset(), False)
-        self._changed: set[Lane] = set()
+        self._changed: dict[Lane, None] = {}  # of which people have not been told yet, in the order in which they came
         self._newest: Packed = 0
         self.pending = 0
         self.over_bound = False
@@ -79,7 +81,7 @@ class Delivery:
         """Take a change into its list's window; `assignment` and `offset` are its own."""
         lane = self.lanes[connector]
         self._newest = change
-        self._changed.add(lane)
+        self._changed[lane] = None
         size = lane.list.fold(contact, change, assignment, offset, now, inherited_since)
         if size:
             self.pending += 1
@@ -218,10 +220,12 @@ class Delivery:
     def publish_pending(self) -> Collection[Lane]:
         """Bring the gauges of waiting contacts, and what was counted while events were read, up to date.
 
-        Gives the lists of which anything that people are shown may have changed since it was called last.
+        Gives the lists of which anything that people are shown may have changed since they were given last. Where more
+        than MOST_PUBLISHED change all the time, each is told of a few seconds late.
         """
-        changed, self._changed = self._changed, set()
+        changed = list(islice(self._changed, MOST_PUBLISHED))
         for lane in changed:
+            del self._changed[lane]
             lane.series.pending_contacts.set(lane.list.pending)
             lane.series.events_collapsed.inc(lane.collapsed)
             lane.collapsed = 0
@@ -247,7 +251,9 @@ class Delivery:
         series = self.account_series[account.name]
         for outcome in answer.refreshes:
             series.refreshed(outcome)
-            self._changed.update(self._lanes_of(account))  # they may be linked to the account's portal now
+            self._changed.update(
+                dict.fromkeys(self._lanes_of(account))
+            )  # they may be linked to the account's portal now
         if answer.remaining is not None:
             series.rate_limit_remaining.set(answer.remaining)
 
@@ -319,7 +325,7 @@ class Delivery:
                 # Told once for all lists: at the first refusal, not at every probe.
                 for each in (lane,) if account.parking else self._lanes_of(account):
                     each.trouble(verdict.reason, verdict.details, at, by_itself=each is lane)
-                    self._changed.add(each)
+                    self._changed[each] = None
             case Terminal():
                 lane.trouble(verdict.reason, verdict.details, at, by_itself=True)
             case Applied() if request.adds or request.removes:
@@ -327,7 +333,7 @@ class Delivery:
                 for each in self._lanes_of(account) if account.parking else ():
                     if not each.troubled_by_itself:
                         each.clear()
-                        self._changed.add(each)
+                        self._changed[each] = None
 
     def _lanes_of(self, account: Account) -> list[Lane]:
         return [self.lanes[each.connector] for each in account.lists]
@@ -365,5 +371,5 @@ class Delivery:
 
     def _show(self, lane: Lane) -> None:
         """Let people see what there is of a list by now."""
-        self._changed.add(lane)
+        self._changed[lane] = None
         lane.show_hold(self._outside.clock.time())

@@ -94,6 +94,7 @@ class ListSync:
         self._ruling = Ruling.GO
         self._size = rules.max_contacts
         self._newest: Packed = 0
+        self._heeds = False  # True since anything was sent or inherited that a newer change may matter to
         self._tried = 0  # the highest number that a flush took
         self._looked = False
         self._unusable = False
@@ -150,7 +151,7 @@ class ListSync:
         that its previous owner may have sent.
         """
         self._newest = max(self._newest, change)
-        if self._flight is not None or inherited_since is not None or self._doubts.open or self.not_found.number:
+        if self._heeds or inherited_since is not None:
             self._heed(contact, unpacked(change, self._offsets), now, inherited_since)
         return self._window.fold_packed(contact, change, assignment, offset, now + self._rules.max_age)
 
@@ -162,6 +163,7 @@ class ListSync:
         self._doubts.intends(contact, change)
         if inherited_since is not None and now < inherited_since + self._rules.settle:
             self._doubts.inherits(contact, change, inherited_since)
+        self._heeds = self._flight is not None or bool(self._doubts.open) or self.not_found.number > 0
 
     def hasten(self, now: float) -> None:
         """Make what waits due now."""
@@ -256,6 +258,7 @@ class ListSync:
             again=tuple(again),
         )
         self._flight = Flight(request, contacts, again, batch, for_guard=ruling is Ruling.LOOK)
+        self._heeds = True
         self._flight.superseded.update(
             each for each in self._window.also(contacts) if self._newer(each, contacts[each])
         )
