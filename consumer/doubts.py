@@ -12,8 +12,9 @@ A doubt holds the offsets of its contacts until it ends, so that whoever takes o
 
 from collections.abc import Mapping
 
-from consumer.changes import Assignment, Change
+from consumer.changes import Action, Assignment, Change
 from consumer.offsets import Holds, Offsets
+from consumer.packed import PackedChanges
 
 
 class Doubt:
@@ -24,14 +25,13 @@ class Doubt:
     def __init__(self, until: float, offsets: Offsets) -> None:
         self.until = until
         self.holds = Holds(offsets)
-        self._first: dict[int, Change] = {}
+        self._first: dict[int, Action] = {}
         self._mixed: set[int] = set()  # both actions may be on the wire
-        self._contested: dict[int, Change] = {}
+        self._contested = PackedChanges(offsets)
 
     def may_have_been_sent(self, contact: int, change: Change) -> None:
         """Add a change to what may take effect late."""
-        first = self._first.setdefault(contact, change)
-        if first.action != change.action:
+        if self._first.setdefault(contact, change.action) is not change.action:
             self._mixed.add(contact)
         self.intends(contact, change)
 
@@ -40,7 +40,7 @@ class Doubt:
         first = self._first.get(contact)
         if first is None:
             return False
-        if contact in self._mixed or first.action != change.action:
+        if contact in self._mixed or first is not change.action:
             self._contested[contact] = change
             return True
         self._contested.pop(contact, None)
@@ -49,7 +49,7 @@ class Doubt:
     def __contains__(self, contact: int) -> bool:
         return contact in self._first
 
-    def contested(self) -> dict[int, Change]:
+    def contested(self) -> PackedChanges:
         """Give the contacts to be sent once more, each with its newest intent."""
         return self._contested
 

@@ -199,8 +199,7 @@ class ListSync:
     def settle_doubts(self, now: float) -> None:
         """End the doubts whose time is over: what they contest is sent once more."""
         for doubt in self._doubts.ended(now):
-            for contact, change in self._ours(doubt.contested()).items():
-                self._window.fold(contact, change, now)
+            self._window.merge(doubt.contested().ours(), now)
             doubt.holds.release()
 
     @property
@@ -453,6 +452,3 @@ class ListSync:
         if batch is not None:
             self._window.merge(batch.rest(), now)
             batch.close_part()
-
-    def _ours(self, contacts: Mapping[int, Change]) -> dict[int, Change]:
-        return {contact: change for contact, change in contacts.items() if change.assignment in self._offsets}

@@ -80,7 +80,7 @@ def _resends_the_frozen_batch() -> Any:  # noqa: ANN401 - as above
 
     def frozen(self: ListSync, flight: Any, now: float) -> None:  # noqa: ANN401 - a private class
         fold_back(self, flight, now)
-        self._window._intents.update(self._ours(flight.contacts))
+        self._window._intents.update(flight.contacts.ours())
 
     return _swapped(ListSync, _fold_back=frozen)
 
@@ -88,15 +88,10 @@ def _resends_the_frozen_batch() -> Any:  # noqa: ANN401 - as above
 def _ignores_the_epoch() -> Any:  # noqa: ANN401 - as above
     hold = Offsets.hold
 
-    def ours(self: ListSync, contacts: Mapping[int, Change]) -> dict[int, Change]:
-        del self
-        return dict(contacts)
-
     def hold_anything(self: Offsets, assignment: Assignment, offset: int) -> Hold:
         return hold(self, assignment, offset) if assignment in self else Hold(offset)
 
     stack = ExitStack()
-    stack.enter_context(_swapped(ListSync, _ours=ours))
     stack.enter_context(_swapped(PackedChanges, ours=PackedChanges.copy))
     stack.enter_context(_swapped(Offsets, hold=hold_anything))
     return stack
@@ -176,7 +171,7 @@ def _resets_the_rate_on_429() -> Any:  # noqa: ANN401 - as above
 
 def _folds_back_without_the_first_offset() -> Any:  # noqa: ANN401 - as above
     def fold_back(self: ListSync, flight: Any, now: float) -> None:  # noqa: ANN401 - a private class
-        for contact, change in self._ours(flight.contacts).items():
+        for contact, change in flight.contacts.ours().items():
             if self._window.get(contact) is None:
                 self._window._intents[contact] = change
                 self._window.due_at = now
