@@ -23,7 +23,7 @@ def encode_long(number: int) -> bytes:
     return _rest(number << 1 if number >= 0 else ~(number << 1))
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _rest(number: int) -> bytes:
     """Encode what is left of a number, whose sign is in its lowest bit. Of large numbers most have that in common."""
     return _LAST[number] if number <= _LOW else _MORE[number & _LOW] + _rest(number >> _BITS)
