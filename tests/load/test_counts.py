@@ -10,6 +10,7 @@ from itertools import count
 from prometheus_client import CollectorRegistry
 
 from consumer.app import assemble
+from consumer.delivery import MOST_PUBLISHED
 from consumer.loop import Loop
 from consumer.metrics import Metrics
 from consumer.outcomes import DEAD_LETTER_REASONS
@@ -91,3 +92,25 @@ def test_what_is_due_is_chosen_without_a_look_at_all_lists() -> None:
     few, many = _idle_calls(10), _idle_calls(1_000)
     assert many == few
     assert few / 10 <= IDLE_CALLS
+
+
+def test_every_list_is_told_of_however_many_change() -> None:
+    """People see a thousand lists brought up to date in a second, and the others in the next."""
+    lists = MOST_PUBLISHED + 500
+    with world(lists, accounts={"acme": {"requests_per_10s": 100_000}}) as w:
+        loop, source, hubspot = _service(w)
+        while hubspot.asked < lists:
+            loop.turn(source)
+        for _ in range(100):
+            loop.turn(source)
+        source.most_messages = lists
+        for number in range(lists):
+            w.tell_raw(template(number, 0).replace(BLANK, str(FIRST_ID).encode()), 0, str(FIRST_ID))
+        waiting: set[int] = set()
+        while loop._delivery.pending < lists or not waiting:
+            loop.turn(source)
+            waiting.add(sum(each.waiting for each in loop.status().lists))
+        for _ in range(4):  # turns of half a second each
+            loop.turn(source)
+            waiting.add(sum(each.waiting for each in loop.status().lists))
+    assert {MOST_PUBLISHED, lists} <= waiting
