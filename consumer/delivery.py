@@ -251,9 +251,8 @@ class Delivery:
         series = self.account_series[account.name]
         for outcome in answer.refreshes:
             series.refreshed(outcome)
-            self._changed.update(
-                dict.fromkeys(self._lanes_of(account))
-            )  # they may be linked to the account's portal now
+            # They may be linked to the account's portal now.
+            self._changed.update(dict.fromkeys(self._lanes_of(account)))
         if answer.remaining is not None:
             series.rate_limit_remaining.set(answer.remaining)
 

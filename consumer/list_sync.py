@@ -242,9 +242,8 @@ class ListSync:
         room = 0 if ruling is Ruling.LOOK else size - len(contacts)
         again = self.not_found.take(now, room, lambda contact: contact in contacts or self._has(contact))
         if again and batch is None:
-            batch = Batch(
-                PackedChanges(self._offsets), Holds(self._offsets)
-            )  # their offsets were given up with the first answer
+            # It holds nothing: their offsets were given up with the first answer.
+            batch = Batch(PackedChanges(self._offsets), Holds(self._offsets))
         adds, removes = contacts.by_action()
         request = Request(
             request_id=request_id,
