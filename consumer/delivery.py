@@ -5,7 +5,7 @@ come stands in its account's line; the account lets one after the other send, as
 """
 
 import heapq
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +17,7 @@ from consumer.lane import Lane
 from consumer.list_sync import Settled, Trigger
 from consumer.metrics import AccountMetrics
 from consumer.outcomes import GAVE_UP, HELD, Answer, Applied, DeadLetter, Details, Request, Scope, Terminal, Verdict
-from consumer.packed import Packed, number_of
+from consumer.packed import Packed, Told, number_of
 from consumer.permit import Fence, Permit
 from consumer.ports import Outside
 
@@ -71,24 +71,20 @@ class Delivery:
     def fold(
         self,
         connector: str,
-        contact: int,
-        change: Packed,
+        changes: Sequence[Told],
         assignment: Assignment,
-        offset: int,
         now: float,
         inherited_since: float | None,
     ) -> None:
-        """Take a change into its list's window; `assignment` and `offset` are its own."""
+        """Take changes of one assignment into their list's window, in the order of the log."""
         lane = self.lanes[connector]
-        self._newest = change
+        self._newest = changes[-1][1]
         self._changed[lane] = None
-        size = lane.list.fold(contact, change, assignment, offset, now, inherited_since)
-        if size:
-            self.pending += 1
-            if size in lane.wakes_with or inherited_since is not None:
-                self._schedule(lane)
-        else:
-            lane.collapsed += 1
+        more = lane.list.fold(changes, assignment, now, inherited_since)
+        self.pending += more
+        lane.collapsed += len(changes) - more
+        if more and (inherited_since is not None or lane.list.may_wake_earlier(more)):
+            self._schedule(lane)
 
     def turn(self, now: float) -> None:
         """Let every list send whose time has come, as far as its account lets it."""
@@ -251,9 +247,8 @@ class Delivery:
         series = self.account_series[account.name]
         for outcome in answer.refreshes:
             series.refreshed(outcome)
-            self._changed.update(
-                dict.fromkeys(self._lanes_of(account))
-            )  # they may be linked to the account's portal now
+            # They may be linked to the account's portal now.
+            self._changed.update(dict.fromkeys(self._lanes_of(account)))
         if answer.remaining is not None:
             series.rate_limit_remaining.set(answer.remaining)
 

@@ -5,7 +5,7 @@ answered. While the registry cannot be reached the partition waits; a schema tha
 again and again for 60 s, makes its events undecodable.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -17,9 +17,9 @@ from consumer.changes import Assignment, Change, Message, TopicPartition
 from consumer.kafka.registry import Found, Lookup, Unknown
 from consumer.metrics import Metrics
 from consumer.outcomes import DeadLetter, Details, RawEvent
-from consumer.packed import Packed, pack, place_of, unpacked
+from consumer.packed import Packed, Told, pack, place_of, unpacked
 from consumer.partitions import Partition, Partitions
-from consumer.router import ACTIONS, UNROUTED, Invalid, Router, Skipped
+from consumer.router import ACTIONS, NOBODYS, Invalid, Router, Skipped
 
 if TYPE_CHECKING:
     from consumer.decoder import Decoder
@@ -53,14 +53,12 @@ class Windows(Protocol):
     def fold(
         self,
         connector: str,
-        contact: int,
-        change: Packed,
+        changes: Sequence[Told],
         assignment: Assignment,
-        offset: int,
         now: float,
         inherited_since: float | None,
     ) -> None:
-        """Take a change for a connector's list; `assignment` and `offset` are its own."""
+        """Take changes of one assignment for a connector's list, in the order of the log."""
 
     def refuse(self, connector: str, identifier: str, change: Change, wall: float, done: Callable[[], None]) -> None:
         """Take a change whose identifier is no record id; `done` is called once Kafka has its dead letter."""
@@ -146,9 +144,11 @@ class Intake:
 
         Each takes a few microseconds, so what most have in common is looked up once, and nothing is called in vain.
         """
-        decoders, routes, fold, numbers = self._decoders, self._router.by_source, self._windows.fold, self._numbers
-        assignment, assigned_at, behind = partition.assignment, partition.assigned_at, partition.behind()
+        decoders, routes, numbers = self._decoders, self._router.by_source, self._numbers
+        assignment, behind = partition.assignment, partition.behind()
+        inherited_since: float | None = partition.assigned_at
         where = {name: place_of(action, assignment, self._partitions.offsets) for name, action in ACTIONS.items()}
+        folds: defaultdict[str, list[Told]] = defaultdict(list)
         header = decode = None
         done = 0
         offset: int | None = None
@@ -167,23 +167,29 @@ class Intake:
             offset = message.offset() or 0
             if event is None:
                 continue
+            if inherited_since is not None and offset >= behind:
+                self._fold(folds, assignment, now, inherited_since)
+                inherited_since = None
             _, source_type, source_id, _, transition, occurred_at, identifiers = event
             _, timestamp = message.timestamp()
-            timestamp = max(timestamp, 0)
-            change = pack(next(numbers), offset, occurred_at, timestamp, where[transition])
-            inherited_since = assigned_at if offset < behind else None
-            found = routes.get((source_type, source_id), ())
-            for route in found:
+            change = pack(next(numbers), offset, occurred_at, max(timestamp, 0), where[transition])
+            for route in routes.get((source_type, source_id), NOBODYS):
                 contact = route.contact(identifiers)
                 if isinstance(contact, int):
-                    fold(route.connector, contact, change, assignment, offset, now, inherited_since)
+                    folds[route.connector].append((contact, change))
                 else:
                     self._not_delivered(contact, transition, change, wall)
-            if not found:
-                self._not_delivered(UNROUTED, transition, change, wall)
+        self._fold(folds, assignment, now, inherited_since)
         if offset is not None:
             self._partitions.processed(partition, offset)
         return done
+
+    def _fold(
+        self, folds: dict[str, list[Told]], assignment: Assignment, now: float, inherited_since: float | None
+    ) -> None:
+        for connector, changes in folds.items():
+            self._windows.fold(connector, changes, assignment, now, inherited_since)
+        folds.clear()
 
     def _read_unusual(self, partition: Partition, message: Message, now: float, wall: float) -> MembershipEvent | None:
         """Read what no schema's own decoder can; None if that was its end. Raises _SchemaNotKnownYet."""

@@ -38,7 +38,6 @@ class Lane:
         self.account = account
         self.permit = None
         self.wakes_at = None
-        self.wakes_with = (1, each.max_contacts)  # contacts in the window: with others no change makes it due earlier
         self.collapsed = 0  # changes that were superseded in the window, and are not counted in the series yet
         self.facts: ListFacts | None = None
         self.attention: Attention | None = None

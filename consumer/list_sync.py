@@ -6,7 +6,7 @@ window, where only the newest intents survive, and the list is not due before th
 waits beside the window (`not_found.py`), and travels in requests that have room for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,7 +29,7 @@ from consumer.outcomes import (
     Terminal,
     Verdict,
 )
-from consumer.packed import Packed, PackedChanges, number_of, unpacked
+from consumer.packed import Packed, PackedChanges, Told, number_of, unpacked
 from consumer.retry import Backoff, Parking, Patience, Repeats
 from consumer.window import Batch, Window
 
@@ -106,11 +106,6 @@ class ListSync:
         return len(self._window) + (len(self._batch) if self._batch else 0) + on_the_wire
 
     @property
-    def max_contacts(self) -> int:
-        """With so many contacts a window leaves at once."""
-        return self._rules.max_contacts
-
-    @property
     def on_the_wire(self) -> Request | None:
         """The request that was sent and not answered yet."""
         return self._flight.request if self._flight else None
@@ -137,23 +132,23 @@ class ListSync:
         return number_of(self._newest)
 
     def fold(
-        self,
-        contact: int,
-        change: Packed,
-        assignment: Assignment,
-        offset: int,
-        now: float,
-        inherited_since: float | None = None,
+        self, changes: Sequence[Told], assignment: Assignment, now: float, inherited_since: float | None = None
     ) -> int:
-        """Take a change in; give how many contacts the window has then, 0 if one of two changes was superseded.
+        """Take changes of one assignment in, in the order of the log; give how many contacts wait more than before.
 
-        `assignment` and `offset` are the change's. `inherited_since` is when the partition was assigned, for a change
-        that its previous owner may have sent.
+        Each of the others superseded one, or was superseded itself. `inherited_since` is when the partition was
+        assigned, for changes that its previous owner may have sent.
         """
-        self._newest = max(self._newest, change)
+        self._newest = max(self._newest, changes[-1][1])
         if self._heeds or inherited_since is not None:
-            self._heed(contact, unpacked(change, self._offsets), now, inherited_since)
-        return self._window.fold_packed(contact, change, assignment, offset, now + self._rules.max_age)
+            for contact, change in changes:
+                self._heed(contact, unpacked(change, self._offsets), now, inherited_since)
+        return self._window.fold_all(changes, assignment, now + self._rules.max_age)
+
+    def may_wake_earlier(self, more: int) -> bool:
+        """Tell whether `more` contacts in the window have brought forward the time that `changes_ready_at` tells."""
+        size = len(self._window)
+        return size == more or size - more < self._rules.max_contacts <= size
 
     def _heed(self, contact: int, change: Change, now: float, inherited_since: float | None) -> None:
         """See to what a newer change means for what was sent, or waits to be tried again."""
@@ -242,9 +237,8 @@ class ListSync:
         room = 0 if ruling is Ruling.LOOK else size - len(contacts)
         again = self.not_found.take(now, room, lambda contact: contact in contacts or self._has(contact))
         if again and batch is None:
-            batch = Batch(
-                PackedChanges(self._offsets), Holds(self._offsets)
-            )  # their offsets were given up with the first answer
+            # It holds nothing: their offsets were given up with the first answer.
+            batch = Batch(PackedChanges(self._offsets), Holds(self._offsets))
         adds, removes = contacts.by_action()
         request = Request(
             request_id=request_id,

@@ -14,6 +14,9 @@ from consumer.offsets import Offsets
 Packed = int
 """A change: from the highest bits down its number, offset, occurred_at, timestamp, and place with action."""
 
+Told = tuple[int, Packed]
+"""A contact, and its change."""
+
 _LAYOUT = Struct(">QqqqI")
 _SIZE = _LAYOUT.size
 _WHERE = 0xFFFFFFFF  # the last field
@@ -53,6 +56,11 @@ def unpacked(change: Packed, offsets: Offsets) -> Change:
 def fields(change: Packed) -> tuple[int, int, int, int, int]:
     """Give number, offset, occurred_at and timestamp of a change, and what `place_of` gives."""
     return _unpack(change.to_bytes(_SIZE, "big"))
+
+
+def offset_of(change: Packed) -> int:
+    """Give a packed change's offset."""
+    return fields(change)[1]
 
 
 def timestamps(changes: Iterable[Packed]) -> list[int]:

@@ -28,7 +28,7 @@ are.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -40,7 +40,7 @@ from consumer.lane import Lane
 from consumer.list_sync import ListSync
 from consumer.loop import Loop, State
 from consumer.outcomes import GAVE_UP, DeadLetter, Result
-from consumer.packed import Packed, action_of, fields, pack, place_of
+from consumer.packed import Told, action_of, fields, pack, place_of
 from consumer.partitions import Partitions
 from consumer.ports import Clock, Sink, Source
 from consumer.pursuit import Pursuit
@@ -131,18 +131,17 @@ class Chosen:
     def fold(
         self,
         connector: str,
-        contact: int,
-        change: Packed,
+        changes: Sequence[Told],
         assignment: Assignment,
-        offset: int,
         _now: float,
         _inherited_since: float | None,
     ) -> None:
-        """Take a change of a contact that is looked after."""
-        key = Key(connector, contact, assignment.topic, assignment.partition)
-        if self._takes(key, offset):
-            _, _, occurred_at, _, where = fields(change)
-            self._pursuits[connector].told(contact, action_of(where), key.place, offset, occurred_at)
+        """Take the changes of contacts that are looked after."""
+        for contact, change in changes:
+            key = Key(connector, contact, assignment.topic, assignment.partition)
+            _, offset, occurred_at, _, where = fields(change)
+            if self._takes(key, offset):
+                self._pursuits[connector].told(contact, action_of(where), key.place, offset, occurred_at)
 
     def refuse(
         self, _connector: str, _identifier: str, _change: Change, _wall: float, done: Callable[[], None]
@@ -270,7 +269,7 @@ class Replay:
                 contact, (action, (topic, partition, offset), occurred_at) = pursuit.hand_on(number)
                 assignment = self._assignment(topic, partition)
                 change = pack(number, offset, occurred_at, 0, place_of(action, assignment, self._partitions.offsets))
-                self._delivery.fold(connector, contact, change, assignment, offset, now, None)
+                self._delivery.fold(connector, [(contact, change)], assignment, now, None)
 
     def _assignment(self, topic: str, partition: int) -> Assignment:
         place = TopicPartition(topic, partition)

@@ -73,7 +73,18 @@ class Route:
         return Invalid(self.connector, identifier) if contact is None else contact
 
 
-UNROUTED = Skipped("", "unrouted")
+class Nobody:
+    """Stands where no connector takes events of a source."""
+
+    connector = ""
+
+    def contact(self, _identifiers: Identifiers) -> Skipped:
+        """Give why there is no contact."""
+        return Skipped(self.connector, "unrouted")
+
+
+NOBODYS = (Nobody(),)
+"""The routes of events that nobody takes."""
 
 
 class Router:
@@ -86,8 +97,8 @@ class Router:
 
     def route(self, event: Event) -> Sequence[Delivered | Skipped | Invalid]:
         """Give one answer for each connector of the event's source, or one that nobody takes it."""
-        routes = self.by_source.get((event.source_type, event.source_id), ())
-        return [_told(each.connector, each.contact(event.identifiers)) for each in routes] or [UNROUTED]
+        routes = self.by_source.get((event.source_type, event.source_id), NOBODYS)
+        return [_told(each.connector, each.contact(event.identifiers)) for each in routes]
 
 
 def _told(connector: str, contact: int | Skipped | Invalid) -> Delivered | Skipped | Invalid:

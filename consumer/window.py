@@ -5,12 +5,12 @@ folding is commutative, associative and idempotent, and no contact is ever asked
 of a window counts from its first change: later changes never push its due time back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 
 from consumer.changes import Assignment, Change
 from consumer.offsets import Holds, Offsets
-from consumer.packed import Packed, PackedChanges, packed
+from consumer.packed import Packed, PackedChanges, Told, offset_of, packed
 
 
 class Window:
@@ -41,20 +41,25 @@ class Window:
 
     def fold(self, contact: int, change: Change, due_at: float) -> bool:
         """Take a change in; the window is due at `due_at` at the latest. False if one of two changes was superseded."""
-        return self.fold_packed(contact, packed(change, self._offsets), change.assignment, change.offset, due_at) > 0
+        told = [(contact, packed(change, self._offsets))]
+        return self.fold_all(told, change.assignment, due_at) > 0
 
-    def fold_packed(self, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> int:
-        """Fold a packed change, of this assignment and offset; give the size if it grew by that, else 0."""
+    def fold_all(self, changes: Sequence[Told], assignment: Assignment, due_at: float) -> int:
+        """Fold changes of one assignment, in the order of the log; give how many contacts the window has more then."""
         intents = self._intents.packed
-        known = intents.get(contact)
-        if known is None or known < change:
-            intents[contact] = change
-            hold = self.holds.first.get(assignment)
-            if hold is None or offset < hold.offset:
-                self.holds.cover(assignment, offset)
+        before = len(intents)
+        first: Packed | None = None
+        for contact, change in changes:
+            known = intents.get(contact)
+            if known is None or known < change:
+                intents[contact] = change
+                if first is None:
+                    first = change
+        if first is not None:
+            self.holds.cover(assignment, offset_of(first))
         if self.due_at is None or due_at < self.due_at:
             self.due_at = due_at
-        return len(intents) if known is None else 0
+        return len(intents) - before
 
     def merge(self, intents: PackedChanges, due_at: float) -> None:
         """Take over what a batch has left, as if each were folded; `intents` belong to the window from now on.

@@ -26,7 +26,7 @@ def fold(
     into: ListSync, offsets: Offsets, contact: int, read: Change, now: float, inherited_since: float | None = None
 ) -> bool:
     """Fold a change into a list, as the intake does."""
-    return into.fold(contact, packed(read, offsets), read.assignment, read.offset, now, inherited_since) > 0
+    return into.fold([(contact, packed(read, offsets))], read.assignment, now, inherited_since) > 0
 
 
 @dataclass

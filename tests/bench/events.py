@@ -1,6 +1,5 @@
 """Events by the million: 90 bytes each, as a platform would write them whose schema is ours."""
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
@@ -9,7 +8,7 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, Producer
 
 from tests.bench.measure import Parts
-from tests.real.kafka import CHANGE, Kafka, schema
+from tests.real.kafka import Kafka
 
 FIRST_LIST = 5_000
 FIRST_CONTACT = 50_000_000_000  # record ids have eleven digits by now
@@ -39,18 +38,13 @@ class Topic(NamedTuple):
 
 
 class Writer:
-    """Writes events to one topic, which it makes; a key is the contact, whose events are in one partition.
+    """Writes events to one topic, which it makes; a key is the contact, whose events are in one partition."""
 
-    With `unusual` the schema has one field more, null in all events, for which the service has to take its general
-    decoder: it takes one byte.
-    """
-
-    def __init__(self, parts: Parts, topic: str, partitions: int = PARTITIONS, *, unusual: bool = False) -> None:
+    def __init__(self, parts: Parts, topic: str, partitions: int = PARTITIONS) -> None:
         self.topic = topic
         kafka = Kafka(parts.broker.bootstrap, parts.registry.client())
         kafka.create(topic, partitions)
-        encode, size = partial(kafka.encode, topic, schema=_unusual() if unusual else CHANGE), EVENT_BYTES + unusual
-        self._enter, self._leave = (_pattern(encode, each, size) for each in ("ENTER", "EXIT"))
+        self._enter, self._leave = (_pattern(partial(kafka.encode, topic), each) for each in ("ENTER", "EXIT"))
         kafka.close()
         self._producer = Producer(
             {"bootstrap.servers": parts.broker.bootstrap, "linger.ms": 5, "queue.buffering.max.messages": 1_000_000}
@@ -80,10 +74,8 @@ class Writer:
             pass
 
 
-def fill(
-    parts: Parts, topic: str, events: Iterable[Event], sample: Container[int] = (), *, unusual: bool = False
-) -> Topic:
-    """Make a topic with these events; for `unusual` see Writer."""
+def fill(parts: Parts, topic: str, events: Iterable[Event], sample: Container[int] = ()) -> Topic:
+    """Make a topic with these events."""
     members: defaultdict[int, set[int]] = defaultdict(set)
 
     def watched() -> Iterator[Event]:
@@ -93,7 +85,7 @@ def fill(
                 change(FIRST_CONTACT + event.contact)
             yield event
 
-    writer = Writer(parts, topic, unusual=unusual)
+    writer = Writer(parts, topic)
     writer.write(watched())
     writer.flush()
     return Topic(topic, writer.written, {source: frozenset(its) for source, its in members.items()})
@@ -104,12 +96,7 @@ def source_id(number: int) -> str:
     return f"{number:08d}"
 
 
-def _unusual() -> str:
-    more = {"name": "note", "type": ["null", "string"], "default": None}
-    return schema(fields=[*json.loads(CHANGE)["fields"], more])
-
-
-def _pattern(encode: Callable[[dict[str, object]], bytes], transition: str, size: int) -> bytes:
+def _pattern(encode: Callable[[dict[str, object]], bytes], transition: str) -> bytes:
     """Give what makes an event's bytes of its number, its source and, twice, its contact's record id."""
     value = encode(
         {
@@ -122,7 +109,7 @@ def _pattern(encode: Callable[[dict[str, object]], bytes], transition: str, size
             "identifiers": {"2006": _CONTACT},
         }
     )
-    assert len(value) == size, len(value)
+    assert len(value) == EVENT_BYTES, len(value)
     pattern = value.replace(b"%", b"%%")
     for given, wanted in ((_NUMBER, b"%012d"), (_SOURCE, b"%08d"), (_CONTACT, b"%b")):
         assert given.encode() in pattern

@@ -145,13 +145,19 @@ def bench(parts: Parts, simulated: Simulated, topic: str, partitions: int = PART
 
 
 def catch_up(
-    parts: Parts, topic: Topic, simulated: Simulated, source: int | None = None, **sections: dict[str, Any]
+    parts: Parts,
+    topic: Topic,
+    simulated: Simulated,
+    source: int | None = None,
+    module: str = "consumer",
+    **sections: dict[str, Any],
 ) -> Took:
     """Let a new service read a whole topic, and apply it: each list from its own source, or else all from `source`.
 
     AssertionError if a list of the topic's sample, or any list of `source`, is not right then.
     """
     with bench(parts, simulated, topic.name) as made:
+        made.world.module = module
         if source is not None:
             sections = {"connectors": connected(simulated.lists, source), **sections}
         service = made.start(made.settings(simulated.lists, **sections))

@@ -22,7 +22,7 @@ from tests.load.parts import BLANK, FIRST_ID, HubSpot, Sink, template
 EVENTS = 10_000
 CONTACTS = 2_000
 LISTS = 50
-CALLS = 14.5  # of Python functions for an event on its whole way, HTTP and Kafka apart; 13.6 were seen
+CALLS = 12.5  # of Python functions for an event on its whole way, HTTP and Kafka apart; 11.7 were seen
 IDLE_CALLS = 100  # in a turn without anything to do; 94 were seen
 
 

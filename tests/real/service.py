@@ -97,7 +97,10 @@ class Scrape:
 
 @dataclass
 class World:
-    """A broker with topics of their own, a registry and a HubSpot, and the services that were started between them."""
+    """A broker with topics of their own, a registry and a HubSpot, and the services that were started between them.
+
+    `module` is what is run as the service.
+    """
 
     broker: Broker
     registry: RegistryServer
@@ -105,6 +108,7 @@ class World:
     folder: Path
     stack: ExitStack
     environ: dict[str, str] = field(default_factory=dict)
+    module: str = "consumer"
 
     def __post_init__(self) -> None:
         self.group = f"test-{uuid.uuid4().hex[:8]}"
@@ -176,7 +180,7 @@ class World:
     def _command(self, configuration: str, name: str, *words: str) -> list[str | Path]:
         file = self.folder / f"{name}.yaml"
         file.write_text(configuration)
-        return [sys.executable, "-m", "consumer", *words, "--config", file]
+        return [sys.executable, "-m", self.module, *words, "--config", file]
 
     @property
     def _environ(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 A defect swaps parts of the service's classes for as long as its context lasts. The service itself has no hook for that.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from consumer.loop import Loop
 from consumer.not_found import NotFound
 from consumer.offsets import Hold, Offsets
 from consumer.outcomes import DeadLetter, Recoverable, Verdict
-from consumer.packed import Packed, PackedChanges
+from consumer.packed import PackedChanges, Told, offset_of
 from consumer.partitions import Partition
 from consumer.permit import Fence, Permit
 from consumer.pursuit import Pursuit
@@ -63,16 +63,17 @@ def _commits_before_the_result_is_acknowledged() -> Any:  # noqa: ANN401 - as ab
 
 
 def _commits_the_newest_offset_of_a_batch() -> Any:  # noqa: ANN401 - as above
-    fold = Window.fold_packed
+    fold = Window.fold_all
 
-    def cover(self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float) -> int:
+    def cover(self: Window, changes: Sequence[Told], assignment: Assignment, due_at: float) -> int:
         held = self.holds.first.get(assignment)
-        first = fold(self, contact, change, assignment, offset, due_at)
+        more = fold(self, changes, assignment, due_at)
         self.holds.forget(assignment)
-        self.holds.cover(assignment, offset if held is None else max(offset, held.offset))
-        return first
+        newest = offset_of(changes[-1][1])
+        self.holds.cover(assignment, newest if held is None else max(newest, held.offset))
+        return more
 
-    return _swapped(Window, fold_packed=cover)
+    return _swapped(Window, fold_all=cover)
 
 
 def _resends_the_frozen_batch() -> Any:  # noqa: ANN401 - as above
@@ -208,14 +209,16 @@ def _believes_that_every_commit_was_taken() -> Any:  # noqa: ANN401 - as above
 
 
 def _keeps_the_first_intent() -> Any:  # noqa: ANN401 - as above
-    fold = Window.fold_packed
+    fold = Window.fold_all
 
-    def fold_first(
-        self: Window, contact: int, change: Packed, assignment: Assignment, offset: int, due_at: float
-    ) -> int:
-        return 0 if contact in self._intents else fold(self, contact, change, assignment, offset, due_at)
+    def fold_first(self: Window, changes: Sequence[Told], assignment: Assignment, due_at: float) -> int:
+        return sum(
+            fold(self, [(contact, change)], assignment, due_at)
+            for contact, change in changes
+            if contact not in self._intents
+        )
 
-    return _swapped(Window, fold_packed=fold_first)
+    return _swapped(Window, fold_all=fold_first)
 
 
 def _forgets_the_unsent_rest_of_a_batch() -> Any:  # noqa: ANN401 - as above
@@ -354,7 +357,7 @@ DEFECTS: dict[str, tuple[Defect, int]] = {
         (_sends_two_requests_on_one_list, 3),
         (_does_not_confirm_late_effects, 35),
         (_does_not_inherit_late_effects, 13),
-        (_forgets_what_is_contested_when_a_doubt_ends, 13),
+        (_forgets_what_is_contested_when_a_doubt_ends, 0),
         (_flushes_before_it_has_caught_up, 8),
         (_resets_the_rate_on_429, 45),
         (_folds_back_without_the_first_offset, 4),
