@@ -13,7 +13,7 @@ from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.kafka.reader import TopicReader
 from consumer.kafka.registry import SchemaRegistry, new_client
 from consumer.secret import Redactor
-from consumer.settings import Settings
+from consumer.settings import Settings, Surroundings
 
 LONGEST_TIMEOUT = 10.0  # seconds of one request to HubSpot: a person waits
 
@@ -41,7 +41,7 @@ def hubspot_client(settings: Settings, account: str, redactor: Redactor) -> Iter
 
 
 @contextmanager
-def topic_reader(settings: Settings) -> Iterator[TopicReader]:
+def topic_reader(settings: Surroundings) -> Iterator[TopicReader]:
     """Give a reader of topics."""
     with (
         registry_client(settings) as client,
@@ -52,7 +52,7 @@ def topic_reader(settings: Settings) -> Iterator[TopicReader]:
 
 
 @contextmanager
-def registry_client(settings: Settings) -> Iterator[SchemaRegistryClient]:
+def registry_client(settings: Surroundings) -> Iterator[SchemaRegistryClient]:
     """Give a client of the registry. Raises PropertiesRefused."""
     try:
         made = new_client(settings.schema_registry)
@@ -62,7 +62,7 @@ def registry_client(settings: Settings) -> Iterator[SchemaRegistryClient]:
         yield client
 
 
-def kafka_properties(settings: Settings) -> Mapping[str, str | int | float | bool]:
+def kafka_properties(settings: Surroundings) -> Mapping[str, str | int | float | bool]:
     """Give the properties of Kafka's clients, without their lines on connections: a command says itself what failed."""
     return {"log_level": 2, **settings.kafka}
 

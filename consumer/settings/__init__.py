@@ -21,6 +21,7 @@ from consumer.settings.model import (
     Retry,
     Settings,
     Shutdown,
+    Surroundings,
     Topics,
     Window,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Settings",
     "Shutdown",
     "Source",
+    "Surroundings",
     "Topics",
     "Window",
     "load",

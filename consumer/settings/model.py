@@ -140,20 +140,14 @@ class Shutdown(_Section):
     timeout: Timespan = 25.0
 
 
-class Settings(_Section):
-    """The whole configuration; durations are seconds."""
+class Surroundings(_Section):
+    """All but accounts and connectors; durations are seconds."""
 
     kafka: Properties = Field(examples=["kafka: {bootstrap.servers: kafka:9092, group.id: hubspot-list-sync}"])
     schema_registry: Properties = Properties({"url": "http://schema-registry:8081"})
     topics: Topics = Topics()
     window: Window = Window()
     hubspot: HubSpot = HubSpot()
-    accounts: Annotated[dict[Name, Account], Field(min_length=1)] = Field(
-        examples=["accounts: {acme: {client_id: ...}}"]
-    )
-    connectors: Annotated[dict[Name, Connector], Field(min_length=1)] = Field(
-        examples=["connectors: {vip: {account: acme, list_id: 4711, source: audience:vip}}"]
-    )
     limits: Limits = Limits()
     guard: Guard = Guard()
     retry: Retry = Retry()
@@ -167,6 +161,17 @@ class Settings(_Section):
     def _read_from_the_start(cls, value: object) -> object:
         """Keep a group without offsets from skipping what is in the topic already."""
         return {"auto.offset.reset": "earliest", **value} if isinstance(value, dict) else value
+
+
+class Settings(Surroundings):
+    """The whole configuration."""
+
+    accounts: Annotated[dict[Name, Account], Field(min_length=1)] = Field(
+        examples=["accounts: {acme: {client_id: ...}}"]
+    )
+    connectors: Annotated[dict[Name, Connector], Field(min_length=1)] = Field(
+        examples=["connectors: {vip: {account: acme, list_id: 4711, source: audience:vip}}"]
+    )
 
     def secrets(self) -> tuple[str, ...]:
         """Return every value that no text may show, for a Redactor."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from consumer import avro
-from consumer.commands.check import (
+from consumer.checks import (
     SCOPES,
     Finding,
     finding_of_list,
@@ -54,7 +54,7 @@ def of_topics(**more: TopicFacts) -> dict[str, Finding]:
     """Give what is found of each place when topic `a`, `b`, `results` or `letters` is not as it should be."""
     names = {"a": "a", "b": "b", "results": RESULTS, "letters": DEAD_LETTERS}
     facts = {topic: more.get(key, DELETE) for key, topic in names.items()}
-    return {each.place: each for each in findings_of_topics(settings(), facts)}
+    return {each.place: each for each in findings_of_topics(settings().topics, facts)}
 
 
 def test_topics_that_are_as_they_should_be() -> None:
