@@ -1,0 +1,4 @@
+"""Setting up: connect an account, pick or create its list, attach that to an audience or journey, prove it, save it.
+
+`session.Session` does it; `pages` lets a browser lead it, `terminal` a shell. `words` is what they tell each other.
+"""
