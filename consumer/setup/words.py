@@ -181,7 +181,7 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """How far a rebuild of a connector's list is. `total` is 0 until it is known; `summary`: what came of it, in words."""
+    """How far a rebuild of a connector's list is, in contacts. `summary`: what came of how many, and what that is."""
 
     connector: str
     state: Literal["running", "done", "failed"]
