@@ -42,7 +42,8 @@ LAYERS = {
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro decoder encoder histogram hubspot kafka lending log metrics permit ports secret settings status",
+        "admin avro decoder encoder files histogram hubspot kafka lending log metrics permit ports secret settings"
+        " status",
         "words decisions version",
         ANY,
     ),
@@ -66,7 +67,7 @@ LIBRARIES = {
     "pydantic": "settings secret simulator.bodies",
     "pydantic_core": "settings secret",
     "rich": "commands demo",
-    "ruamel": "settings.document",
+    "ruamel": "settings.document settings.editing settings.scalars",
     "starlette": "admin simulator.server",
     "structlog": "log",
     "uvicorn": "admin simulator.server",
