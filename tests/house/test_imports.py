@@ -37,7 +37,7 @@ LAYERS = {
     "words": Layer("changes outcomes reads errors", "", PLAIN),
     "decisions": Layer(
         "accounts doubts drift flight guard history hubspot.answers intents list_sync not_found offsets packed"
-        " partitions pursuit rate_limit retry router summary targets window",
+        " partitions pursuit rate_limit retry router sightings summary targets window",
         "words",
         PLAIN,
     ),
