@@ -6,8 +6,9 @@ not asked for twice: HubSpot may have made it.
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ from consumer.secret import Secret
 
 CONTACTS = "0-1"  # HubSpot's object type of contacts
 KINDS = ("MANUAL", "SNAPSHOT")  # the processing types of lists whose members can be set
+ACTIVE = "DYNAMIC"  # and of those whose members HubSpot finds itself
 PAGE = 500  # the most that a search gives at once
 PAUSES = (1.0, 2.0)  # seconds before the second and the third attempt
 LONGEST_PAUSE = 15.0  # where HubSpot asks for more than this, the person is told instead
@@ -117,9 +119,19 @@ class ListsClient:
             raise CallFailed(Terminal(details, "UNAUTHORIZED", Scope.ACCOUNT))
         return frozenset(map(str, granted))
 
-    def search(self, text: str = "") -> Iterator[ContactList]:
-        """Yield the contact lists whose members can be set and whose names contain `text`. Raises CallFailed."""
-        wanted: dict[str, Any] = {"count": PAGE, "processingTypes": list(KINDS), "objectTypeId": CONTACTS}
+    def search(self, text: str = "", *, active: bool = False, at_most: int | None = None) -> Iterator[ContactList]:
+        """Yield the contact lists whose members can be set and whose names contain `text`. Raises CallFailed.
+
+        `active`: also those that HubSpot fills itself, which are `unusable`. `at_most` so many, and no page beyond.
+        """
+        return islice(self._search(text, (*KINDS, ACTIVE) if active else KINDS, at_most or PAGE), at_most)
+
+    def _search(self, text: str, kinds: Sequence[str], count: int) -> Iterator[ContactList]:
+        wanted: dict[str, Any] = {
+            "count": min(count, PAGE),
+            "processingTypes": list(kinds),
+            "objectTypeId": CONTACTS,
+        }
         if text:
             wanted["query"] = text
         offset: int | None = 0
