@@ -15,11 +15,10 @@ from urllib.parse import quote
 import httpx
 
 from consumer.errors import ConsumerError
-from consumer.hubspot import answers
+from consumer.hubspot import answers, tokens
 from consumer.hubspot.client import LISTS, NEVER_LEFT
-from consumer.hubspot.network import NetworkTransport
 from consumer.hubspot.oauth import CALL, TOKEN_PATH, Call, OAuth, RefreshError
-from consumer.hubspot.transport import BoundedTransport
+from consumer.hubspot.transport import make_client
 from consumer.outcomes import UNREADABLE, Details, ListFacts, Recoverable, Scope, Terminal
 from consumer.secret import Secret
 
@@ -70,7 +69,7 @@ class CallFailed(ConsumerError):  # noqa: N818 - the name says what is the case
         self.wait = passing.wait if passing is not None and passing.wait <= LONGEST_PAUSE else None
         self.late = passing is not None and passing.late
         self.sub_category = sub_category
-        self.told = _told(verdict.details)
+        self.told = verdict.details.in_words()
         self.remedy = remedy or _REMEDIES.get(verdict.reason, _ANY_REMEDY)
         super().__init__(f"{self.told}. {self.remedy}.")
 
@@ -104,20 +103,17 @@ class ListsClient:
     ) -> None:
         self._auth = auth
         self._sleep = sleep
-        inner = transport or NetworkTransport(timeout, ca)
-        self._client = httpx.Client(
-            base_url=base_url, timeout=timeout, transport=BoundedTransport(inner, timeout), trust_env=False
-        )
+        self._client = make_client(base_url, timeout, transport, ca)
 
     def scopes(self, client_id: str, client_secret: Secret) -> frozenset[str]:
         """Give the scopes of the access token, which is renewed first. Raises CallFailed."""
         path = f"{TOKEN_PATH}/introspect"
         answer = _object(self._call("POST", path, auth=_Introspection(self._auth, client_id, client_secret)))
-        granted = answer.get("scopes")
-        if answer.get("active") is not True or not isinstance(granted, list):
+        granted = tokens.scopes(answer)
+        if answer.get("active") is not True or granted is None:
             details = Details(message="HubSpot does not know the access token that it gave")
             raise CallFailed(Terminal(details, "UNAUTHORIZED", Scope.ACCOUNT))
-        return frozenset(map(str, granted))
+        return granted
 
     def search(self, text: str = "", *, active: bool = False, at_most: int | None = None) -> Iterator[ContactList]:
         """Yield the contact lists whose members can be set and whose names contain `text`. Raises CallFailed.
@@ -273,13 +269,3 @@ def _sub_category(response: httpx.Response) -> str | None:
     except CallFailed:
         return None
     return said if isinstance(said, str) else None
-
-
-def _told(details: Details) -> str:
-    """Say in one clause what HubSpot said."""
-    if details.status is None:
-        return details.message or "HubSpot gave no answer"
-    said = " ".join(filter(None, (f"HubSpot answered {details.status}", details.category)))
-    message = "" if details.message is None else f": {details.message.rstrip('.')}"
-    quoted = "" if details.correlation_id is None else f" (correlation id {details.correlation_id})"
-    return f"{said}{message}{quoted}"
