@@ -211,6 +211,7 @@ def _core(settings: Settings, outside: Outside) -> _Core:
             source=str(each.source),
             enabled=each.enabled,
             waiting=0,
+            app_url=settings.hubspot.app_url,
         )
         for name, each in settings.connectors.items()
     )

@@ -36,9 +36,10 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
-    """One connector and its list. Times are seconds since 1970; without `hub_id` the list cannot be linked.
+    """One connector and its list. Times are seconds since 1970.
 
-    `hold`: what the guard holds, and how a person lets it go.
+    `hold`: what the guard holds, and how a person lets it go. The list is linked where `app_url` (of HubSpot's pages)
+    and `hub_id` (of the portal) are known.
     """
 
     connector: str
@@ -54,6 +55,7 @@ class ListStatus:
     attention: Attention | None = None
     hold: Attention | None = None
     hub_id: int | None = None
+    app_url: str | None = None
 
     @property
     def attentions(self) -> tuple[Attention, ...]:
@@ -231,8 +233,9 @@ def _cut(what: str, shown: int, total: int, order: str) -> str:
 
 def _list(item: ListStatus) -> str:
     name = escape(item.list_name or f"List {item.list_id}")
-    if item.hub_id is not None:
-        name = f'<a href="https://app.hubspot.com/contacts/{item.hub_id:d}/objectLists/{item.list_id:d}">{name}</a>'
+    if item.app_url is not None and item.hub_id is not None:
+        address = escape(f"{item.app_url}/contacts/{item.hub_id:d}/objectLists/{item.list_id:d}")
+        name = f'<a href="{address}">{name}</a>'
     return name + (_quiet(f"List {item.list_id}") if item.list_name else "")
 
 
