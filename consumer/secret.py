@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema, core_schema
 from consumer.errors import SecretUnreadable, SecretUnwritable
 from consumer.files import write_whole
 
-__all__ = ["HIDDEN", "Redactor", "Secret", "SecretUnreadable", "SecretUnwritable", "write_secret"]
+__all__ = ["HIDDEN", "HeldSecret", "Redactor", "Secret", "SecretUnreadable", "SecretUnwritable", "write_secret"]
 
 HIDDEN = "***"
 
@@ -97,6 +97,25 @@ class Secret:
         del source, handler
         hidden = core_schema.plain_serializer_function_ser_schema(lambda _: HIDDEN)
         return core_schema.is_instance_schema(cls, serialization=hidden)
+
+
+class HeldSecret(Secret):
+    """A secret that has no place yet: in memory it is kept, and so is what is written to it."""
+
+    __slots__ = ("_newest",)
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self._newest = value
+
+    def read_again(self) -> str:
+        """Return what was written last."""
+        return self._newest
+
+    def write(self, value: str) -> bool:
+        """Keep `value`; True."""
+        self._newest = value
+        return True
 
 
 def _read(file: Path) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from consumer.errors import ConsumerError
-from consumer.secret import HIDDEN, Redactor, Secret, SecretUnreadable
+from consumer.secret import HIDDEN, HeldSecret, Redactor, Secret, SecretUnreadable
 
 VALUE = "s3cr3t-value"
 
@@ -159,3 +159,10 @@ def test_a_secret_as_an_argument_of_a_log_record_is_stars(file: Path) -> None:
     """Even a logger that knows nothing of the redactor writes stars."""
     record = logging.LogRecord("n", logging.INFO, "p", 1, "token %s", (Secret.from_file(file),), None)
     assert record.getMessage() == f"token {HIDDEN}"
+
+
+def test_a_held_secret_takes_what_is_written_to_it() -> None:
+    """A token that HubSpot replaces before it has a file is the newer one when the file is written."""
+    held = HeldSecret(VALUE)
+    assert held.write("newer")
+    assert (held.read_again(), held.reveal(), repr(held)) == ("newer", VALUE, HIDDEN)

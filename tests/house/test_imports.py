@@ -50,6 +50,7 @@ LAYERS = {
     "service": Layer("audit delivery intake lane lender loop replay", "words decisions edges version", PLAIN),
     "threads": Layer("auditor", "words decisions edges service", ANY),
     "assembly": Layer("app checks commands.clients", "words decisions edges service threads version", ANY),
+    "setup": Layer("setup", "words decisions edges service threads assembly version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
     "commands": Layer("cli __main__ commands", "words decisions edges service assembly demo version", ANY),
     "simulator": Layer("simulator", "", ANY),
