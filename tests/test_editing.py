@@ -76,7 +76,7 @@ class Lines:
         now = iter(text.removeprefix("\ufeff").split(self.end))
         assert [line for line in kept if line not in now] == []
         assert text.startswith("\ufeff") == self.marked
-        assert text.count("\n") == text.count(self.end)
+        assert self.end not in self.text or text.count("\n") == text.count(self.end)
 
 
 def values() -> st.SearchStrategy[Value]:
@@ -215,3 +215,155 @@ def test_what_was_put_in_and_removed_leaves_no_trace(file: Lines, held: dict[str
     new = editing.put(said(file.text), ("connectors", "new"), held)
     text = editing.remove(new, ("connectors", "new")).text
     assert [line for line in text.split(file.end) if line] == [line for line in file.text.split(file.end) if line]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), fields(), min_size=1), st.data(), fields(1))
+def test_braces_stay_braces(held: dict[str, dict[str, Value]], data: st.DataObject, new: dict[str, Value]) -> None:
+    """A section on one line is changed where it stands."""
+    old = said(f"# top\nconnectors: {written(held)}  # ours\nkafka: 1\n")
+    name = data.draw(st.sampled_from(NAMES))
+    if name in held and data.draw(st.booleans()):
+        document = editing.remove(old, ("connectors", name))
+        expected = {key: as_read(each) for key, each in held.items() if key != name}
+    else:
+        document = editing.put(old, ("connectors", name), new)
+        expected = {key: as_read(each) for key, each in held.items()}
+        expected[name] = expected.get(name, {}) | as_read(new)
+    assert repr(connectors(document)) == repr(expected)
+    assert [document.text.startswith("# top\nconnectors: {"), document.text.endswith("}  # ours\nkafka: 1\n")] == [
+        True
+    ] * 2
+
+
+ACME = {"acme": {"client_id": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "accounts:\n  acme:\n    client_id: x\n"),
+        ("\ufeff", "\ufeffaccounts:\n  acme:\n    client_id: x\n"),
+        ("# to do", "# to do\naccounts:\n  acme:\n    client_id: x\n"),
+        ("---\n", "---\naccounts:\n  acme:\n    client_id: x\n"),
+        ("{}\n", "{accounts: {acme: {client_id: x}}}\n"),
+        ("{a: 1,}\n", "{a: 1, accounts: {acme: {client_id: x}},}\n"),
+        ("a: 1\n...\n", "a: 1\naccounts:\n  acme:\n    client_id: x\n...\n"),
+        ("a: 1 # one\n# end\n", "a: 1 # one\naccounts:\n  acme:\n    client_id: x\n# end\n"),
+        ("a:\n    b: 1", "a:\n    b: 1\naccounts:\n    acme:\n        client_id: x\n"),
+        ("a: 1\r\n\r\nb: 1\r\n", "a: 1\r\n\r\nb: 1\r\n\r\naccounts:\r\n  acme:\r\n    client_id: x\r\n"),
+        ("accounts:\n# c\na: 1\n", "accounts:\n  acme:\n    client_id: x\n# c\na: 1\n"),
+        (
+            "accounts:\n  # old:\n  #   x: 1\na: 1\n",
+            "accounts:\n  # old:\n  #   x: 1\n  acme:\n    client_id: x\na: 1\n",
+        ),
+        ("accounts: {} # c\n", "accounts: # c\n  acme:\n    client_id: x\n"),
+        ("accounts: []\n", "accounts:\n  acme:\n    client_id: x\n"),
+        ("accounts:\n  acme:\n\n# c\n", "accounts:\n  acme:\n    client_id: x\n\n# c\n"),
+        ("a: &x 1\nb: *x  # c", "a: &x 1\nb: *x  # c\naccounts:\n  acme:\n    client_id: x\n"),
+        ("a:\n- - 1\n  - b: 2 # c\n# d\n", "a:\n- - 1\n  - b: 2 # c\naccounts:\n  acme:\n    client_id: x\n# d\n"),
+        ("a: |+\n  b\n\n\n# c\n", "a: |+\n  b\n\n\naccounts:\n  acme:\n    client_id: x\n# c\n"),
+    ],
+)
+def test_an_entry_goes_where_a_person_would_put_it(text: str, expected: str) -> None:
+    """Below the last entry and the comments inside it, indented and ended as the file does it."""
+    assert editing.put(said(text), ("accounts",), ACME).text == expected
+
+
+def test_an_empty_line_between_entries_is_kept_up() -> None:
+    """Where the file parts its entries, so does the new one."""
+    assert put("c:\n  a: 1\n\n  # two\n  b: 2\n", "c/d", 3) == "c:\n  a: 1\n\n  # two\n  b: 2\n\n  d: 3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "expected"),
+    [
+        ("c: {s: {file: a}} # x", Reference("file", "b"), "c: {s: {file: b}} # x"),
+        ("c: {s: {file: a}}", Reference("env", "B"), "c: {s: {env: B}}"),
+        ("c:\n  s:\n    file: 'a' # x\n", Reference("file", "b"), "c:\n  s:\n    file: b # x\n"),
+        ("c:\n  s:\n    file: 'a' # x\n", Reference("env", "B"), "c:\n  s: {env: B} # x\n"),
+        ("c:\n  s: [1,\n   2] # x\n", 5, "c:\n  s: 5 # x\n"),
+        ("c:\n  s: # x\n", 5, "c:\n  s: 5 # x\n"),
+        ("c:\n  s: 1 # x\n", "5", 'c:\n  s: "5" # x\n'),
+        ("c:\n  s: 'one\n    two'\n", True, "c:\n  s: true\n"),
+        ("c:\n  s: 1\n", True, "c:\n  s: true\n"),
+        ("c:\n  s: 'yes'\n", "yes", "c:\n  s: 'yes'\n"),
+    ],
+)
+def test_a_value_is_changed_where_it_stands(text: str, value: Value, expected: str) -> None:
+    """What is beside it stays, and what is the same already is left as it is written."""
+    assert put(text, "c/s", value) == expected
+
+
+ALIASED = "c:\n  a: &d {x: 1}\n  b: *d\n  e:\n    <<: *d\n    y: &z 2\n  f: {y: *z}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value", "why"),
+    [
+        (ALIASED, "c/a/x", 2, "an alias, a merge key or a key that is there twice would change more than this"),
+        (ALIASED, "c/b/x", 2, "an alias stands there"),
+        (ALIASED, "c/e/y", 3, "it has an anchor, which an alias may name"),
+        (ALIASED, "c/f/y", 3, "an alias stands there"),
+        ("c:\n  ? a\n  : x: 1\n", "c/b", 1, "something stands before it in its line"),
+        ("c: {a, b: 1}\n", "c/a", 1, "there is no colon behind its name"),
+        ("c: {\n}\n", "c/a", 1, "there is a comment, an anchor or a line end inside"),
+        ("c: &x\n", "c/a", 1, "there is a comment, an anchor or a line end inside"),
+        ("c: {s: [1, # one\n 2]}\n", "c/s", 1, "there is a comment inside"),
+        ("c:\n  s:\n    - 1 # one\n    - 2\n", "c/s", 1, "there is a comment or an anchor inside"),
+        ("c:\n  s: |\n    text\n", "c/s", 1, "it is a block of text"),
+        ("c: text\n", "c/s", 1, "what stands there is no mapping"),
+        ("---\n...\n", "c/s", 1, "the file would no longer be valid YAML"),
+    ],
+)
+def test_what_would_touch_something_else_is_refused(text: str, path: str, value: int, why: str) -> None:
+    """The refusal names place, reason, and what to write by hand."""
+    with pytest.raises(NotEditable) as caught:
+        put(text, path, value)
+    [problem] = caught.value.problems
+    last = path.rpartition("/")[2]
+    assert problem.place == path.replace("/", ".")
+    assert (problem.rule, problem.remedy) == (
+        f"cannot be changed by program: {why}",
+        f"Write `{last}: {value}` there by hand",
+    )
+
+
+def test_aliases_and_merge_keys_elsewhere_do_no_harm() -> None:
+    """An entry behind them is put in, and what is merged can be said anew."""
+    assert put(ALIASED, "c/g", 1) == ALIASED + "  g: 1\n"
+    assert put(ALIASED, "c/e/x", 3) == ALIASED.replace("y: &z 2\n", "y: &z 2\n    x: 3\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "c:\n  # about a\n  a:\n    x: 1\n    # y: 2\n  # about b\n  b: 1\n",
+            "c:\n  # about a\n  # about b\n  b: 1\n",
+        ),
+        ("c: # ours\n  a: 1\n# end", "c: {} # ours\n# end"),
+        ("c: {a: 1, b: 2}\n", "c: {b: 2}\n"),
+        ("c: {b: 2,\n  a: 1 }\n", "c: {b: 2 }\n"),
+        ("c: {a: 1}\n", "c: {}\n"),
+        ("c:\n  b: 2\n  a: 1", "c:\n  b: 2\n"),
+    ],
+)
+def test_an_entry_goes_with_what_is_inside_it(text: str, expected: str) -> None:
+    """Comments that are deeper than its name are its own."""
+    assert remove(text, "c/a") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("c: {b: 1, # about b\n a: 2}\n", "there is a comment, or a #, inside or beside it"),
+        ("c: &x\n  a: 1\nd: *x\n", "what holds it has an anchor, which an alias may name"),
+        ("c:\n  a: 1\n  a: 2\n", "an alias, a merge key or a key that is there twice would change more than this"),
+        ("d: &x {a: 1}\nc:\n  <<: *x\n", "it is not there as it stands, but through an alias or a merge key"),
+    ],
+)
+def test_what_would_take_more_with_it_is_not_removed(text: str, why: str) -> None:
+    """The refusal says why, and that a person can."""
+    with pytest.raises(NotEditable, match=why) as caught:
+        remove(text, "c/a")
+    assert str(caught.value).endswith("Remove it by hand.")
