@@ -160,7 +160,7 @@ def write_secret(file: Path, value: str) -> None:
         raise SecretUnwritable(f"{file.parent} is there, and is no folder", "Remove it, or name another path") from None
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-        remedy = "Give this user the right to, or name another path"
+        remedy = "Mend that, or name another path"
         raise SecretUnwritable(f"the file {file} cannot be written ({reason})", remedy) from None
 
 

@@ -240,7 +240,7 @@ class Draft:
             raise self._refusal((), "the folder of the file is not there", "Make the folder") from None
         except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
             reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-            raise self._refusal((), f"the file cannot be written ({reason})", "Give this user the right to") from None
+            raise self._refusal((), f"the file cannot be written ({reason})", "Mend that, and save again") from None
 
     @cached_property
     def _found(self) -> Examined:

@@ -168,10 +168,8 @@ class _Edits:
         key, node = pair
         if node.start_mark.index < key.end_mark.index:
             self._refuse("an alias stands there")
-        if isinstance(wanted, Mapping) and isinstance(node, MappingNode) and node.value:
-            self._merge(node, wanted, old)
-        elif isinstance(wanted, Mapping) and not around.flow_style and not old and not self._is_text(node):
-            self._fill(key, node, wanted)
+        if isinstance(wanted, Mapping):
+            self._join(around, pair, wanted, old)
         elif isinstance(node, MappingNode) and isinstance(wanted, Reference) and _is_of_kind(node, wanted):
             self._merge(node, plain(wanted), old)
         elif isinstance(node, MappingNode | SequenceNode) and not node.flow_style:
@@ -185,8 +183,18 @@ class _Edits:
         else:
             self.replace(node, written(wanted))
 
-    def _is_text(self, node: Node) -> bool:
-        return isinstance(node, ScalarNode) and not str(node.tag).endswith(":null")
+    def _join(self, around: MappingNode, pair: Pair, wanted: Mapping[str, Value], old: object) -> None:
+        key, node = pair
+        if isinstance(node, MappingNode) and node.value:
+            self._merge(node, wanted, old)
+        elif old or not _is_empty(node):
+            self._refuse("what stands there is no mapping")
+        elif not around.flow_style:
+            self._fill(key, node, wanted)
+        elif node.start_mark.index == node.end_mark.index:
+            self._edits.append(_Edit(self._colon(key), self._colon(key), f" {written(wanted)}"))
+        else:
+            self.replace(node, written(wanted))
 
     def _fill(self, key: Node, node: Node, wanted: Mapping[str, Value]) -> None:
         """Put the lines of a mapping below the key whose value is empty: nothing, `~`, `null` or `{}`."""
@@ -250,24 +258,22 @@ class _Edits:
 
     def _end(self, key: Node, value: Node) -> int:
         """Return where an entry ends: the place behind its last character that is no comment."""
-        while isinstance(value, MappingNode) and not value.flow_style and value.start_mark.index > key.end_mark.index:
-            key, value = value.value[-1]
         if value.start_mark.index < key.end_mark.index:
             alias = _ALIAS.match(self._text, self._colon(key))
-            if alias is None:
-                self._refuse("an alias stands there")
-            return alias.end()
-        if value.start_mark.index == value.end_mark.index:
-            return self._colon(key)
+            return self._refuse("an alias stands there") if alias is None else alias.end()
+        if isinstance(value, MappingNode) and not value.flow_style:
+            return self._end(*value.value[-1])
         if isinstance(value, SequenceNode) and not value.flow_style:
-            return self._end_of_sequence(value)
-        return int(value.end_mark.index)
+            return self._end_of_item(value.value[-1])
+        return self._colon(key) if value.start_mark.index == value.end_mark.index else int(value.end_mark.index)
 
-    def _end_of_sequence(self, sequence: SequenceNode) -> int:
-        last = sequence.value[-1]
-        if last.start_mark.index < sequence.start_mark.index or isinstance(last, MappingNode | SequenceNode):
-            self._refuse("it ends with a list of more than plain values")
-        return int(last.end_mark.index)
+    def _end_of_item(self, item: Node) -> int:
+        """Return where an item of a list ends; an alias ends where what it names does, and is found out later."""
+        if isinstance(item, MappingNode) and not item.flow_style:
+            return self._end(*item.value[-1])
+        if isinstance(item, SequenceNode) and not item.flow_style:
+            return self._end_of_item(item.value[-1])
+        return int(item.end_mark.index)
 
     def _after(self, end: int, column: int) -> int:
         """Return where the next line begins, behind the comments that are deeper than `column`."""
@@ -294,6 +300,10 @@ class _Edits:
 def _pair(node: Node | None, key: str) -> Pair | None:
     pairs: list[Pair] = node.value if isinstance(node, MappingNode) else []
     return next((pair for pair in pairs if isinstance(pair[0], ScalarNode) and pair[0].value == key), None)
+
+
+def _is_empty(node: Node) -> bool:
+    return str(node.tag).endswith(":null") or (isinstance(node, MappingNode | SequenceNode) and not node.value)
 
 
 def _is_of_kind(node: MappingNode, reference: Reference) -> bool:

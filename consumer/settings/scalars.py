@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import ScalarNode
 
 from consumer.settings.references import Reference
 
@@ -45,17 +45,15 @@ def _is_safe(text: str) -> bool:
     return (
         _UNQUOTED.fullmatch(text) is not None
         and text.casefold() not in _YES_AND_NO
-        and all(_read(text, version) == text for version in ((1, 1), (1, 2)))
+        and all(_is_text(text, version) for version in ((1, 1), (1, 2)))
     )
 
 
-def _read(text: str, version: tuple[int, int]) -> object:
+def _is_text(text: str, version: tuple[int, int]) -> bool:
     yaml = YAML(typ="safe", pure=True)
     yaml.version = version
-    try:
-        return yaml.load(text)
-    except (YAMLError, ValueError):  # a date that is none
-        return None
+    node = yaml.compose(text)
+    return isinstance(node, ScalarNode) and str(node.tag).endswith(":str") and node.value == text
 
 
 def _escaped(character: str) -> str:
