@@ -37,6 +37,8 @@ REGISTRY_PATIENCE = 30.0  # the same for the registry, whose client has a timeou
 MOST_MESSAGES = 1_000  # in one batch
 BATCH_WITHIN = 0.1  # seconds that a batch may take to fill; one takes them where offsets are without a message
 
+FETCH_WAIT = 10  # ms for which a broker may keep an answer that is empty: the next partition waits behind it
+
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public names
 
 T = TypeVar("T")
@@ -93,6 +95,7 @@ class TopicReader:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "error_cb": self._errors,
+            "fetch.wait.max.ms": FETCH_WAIT,
         }
         try:
             self._consumer = Consumer(consumer_properties(properties, own))

@@ -177,11 +177,7 @@ def world() -> Iterator[World]:
     client = new_client({"url": "mock://recent"})
     schema_id = client.register_schema("changes-value", Schema(avro.CHANGE_SCHEMA.text, "AVRO"))
     with MockCluster({TOPIC: 3, NEW: 1}) as cluster, closing(SchemaRegistry(client)) as registry:
-        properties: dict[str, str | float] = {
-            "bootstrap.servers": cluster.bootstrap,
-            "group.id": "group",
-            "fetch.wait.max.ms": 20,
-        }
+        properties = {"bootstrap.servers": cluster.bootstrap, "group.id": "group"}
         with closing(TopicReader(properties, registry)) as reader:
             yield World(cluster, schema_id, reader)
 
