@@ -64,6 +64,7 @@ LIBRARIES = {
     "fastavro": "avro",
     "httpcore": "hubspot.network",
     "httpx": "hubspot simulator.transport",
+    "jinja2": "simulator.pages",
     "prometheus_client": "metrics histogram admin app",
     "pydantic": "settings secret simulator.bodies",
     "pydantic_core": "settings secret",

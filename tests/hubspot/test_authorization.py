@@ -26,15 +26,26 @@ class Asked:
     """A portal whose account `acme` nobody has authorized yet, and a client of its app."""
 
     def __init__(self, client_id: str = "app", client_secret: str = "hush") -> None:  # noqa: S107 - a simulated one
-        self.account: Account = acme(refresh_token=None)
+        self.account: Account = acme(refresh_token=None, redirect_uris={REDIRECT})
         other = acme(name="other", client_id="app-2", client_secret="hush-2", refresh_token="refresh-2")
         self.portal = Portal([self.account, other])
         clock = ScriptedClock()
         self.wire = Wire(PortalTransport(self.portal, clock.monotonic, clock.advance))
         self.redactor = Redactor()
+        self.browser = httpx.Client(transport=PortalTransport(self.portal, clock.monotonic))
         self.client = AuthorizationClient(
             BASE_URL, TIMEOUT, client_id, Secret(client_secret), self.redactor, transport=self.wire
         )
+
+    def consent(self) -> str:
+        """Open the consent page, press Connect, and give the code that the browser is sent back with."""
+        address = consent_address(BASE_URL, "app", REDIRECT, SCOPES, "state")
+        assert self.browser.get(address).status_code == httpx.codes.OK
+        back = self.browser.post(address, data={"account": "acme", "decision": "connect"}).headers["Location"]
+        assert back.startswith(f"{REDIRECT}?")
+        [code], [state] = parse_qs(urlsplit(back).query).values()
+        assert state == "state"
+        return code
 
     def failure(self, code: str | None = None, redirect_uri: str = REDIRECT) -> AuthorizationFailed:
         """Redeem a code, which fails, and give the error."""
@@ -83,6 +94,20 @@ def test_a_code_becomes_tokens(asked: Asked) -> None:
     assert (grant.hub_id, grant.scopes, grant.expires_in) == (1001, frozenset(SCOPES), 1800.0)
     assert len(asked.wire.requests) == 1
     assert asked.client.introspect(grant.refresh_token).active
+
+
+def test_from_the_consent_page_to_tokens(asked: Asked) -> None:
+    """HubSpot understands the address of its consent page, and the code that it gives becomes tokens."""
+    grant = asked.client.redeem(asked.consent(), REDIRECT)
+    assert (grant.hub_id, grant.scopes) == (1001, frozenset(SCOPES))
+    assert asked.client.introspect(grant.refresh_token).active
+
+
+def test_a_scope_that_was_not_granted(asked: Asked) -> None:
+    """A grant tells which scopes there are, so that a missing one can be named."""
+    asked.account.withheld_scopes = {"crm.lists.write"}
+    grant = asked.client.redeem(asked.consent(), REDIRECT)
+    assert grant.scopes == frozenset(SCOPES) - {"crm.lists.write"}
 
 
 def test_what_hubspot_does_not_tell_is_not_made_up(asked: Asked) -> None:
