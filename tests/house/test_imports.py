@@ -42,7 +42,7 @@ LAYERS = {
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro decoder encoder histogram hubspot kafka lending log metrics permit ports secret settings status",
+        "admin avro decoder encoder histogram hubspot kafka lending log metrics permit ports secret settings status web",
         "words decisions version",
         ANY,
     ),
@@ -67,9 +67,9 @@ LIBRARIES = {
     "pydantic_core": "settings secret",
     "rich": "commands demo",
     "ruamel": "settings.document",
-    "starlette": "admin simulator.server",
+    "starlette": "admin simulator.server web",
     "structlog": "log",
-    "uvicorn": "admin simulator.server",
+    "uvicorn": "web simulator.server",
 }
 
 # The modules that may make what holds a connection, a thread or a socket.
@@ -88,6 +88,7 @@ MAKERS = {
     "consumer.kafka.sink.KafkaSink": "app",
     "consumer.kafka.source.KafkaSource": "app",
     "consumer.simulator.server.SimulatorServer": "demo",
+    "consumer.web.WebServer": "admin",
 }
 
 BUILT_IN_EDGES = {"open", "print", "input"}
