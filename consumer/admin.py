@@ -1,4 +1,4 @@
-"""The admin server: GET /metrics, /livez, /readyz and the status page at /; POST /release/NAME.
+"""The admin server: GET /metrics, /livez, /readyz and the status page at / with its style sheet; POST /release/NAME.
 
 It answers from a thread of its own and only reads: the metrics registry and the last status that the loop published.
 So it answers while the loop, Kafka or HubSpot does not.
@@ -38,12 +38,6 @@ RELEASE_WORD: Final = "release"  # what stands in that header
 
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For")  # whoever is behind a proxy is not seen
 _ANSWER_WITHIN: Final = 10.0  # seconds that the loop has to do what it is asked; a revoke may keep it longer
-_PAGE_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 Release = Callable[[str, Callable[[int | None], None]], None]
@@ -115,7 +109,7 @@ def _pages(
 
     def status_page(_: Request) -> Response:
         shown = status()
-        return HTMLResponse(page(shown, wall(), stalled(shown, clock())), headers=_PAGE_HEADERS)
+        return HTMLResponse(page(shown, wall(), stalled(shown, clock())), headers=web.PAGE_HEADERS)
 
     async def livez(_: Request) -> Response:
         return _health(stalled(status(), clock()), "The loop is turning.")
@@ -125,6 +119,7 @@ def _pages(
 
     return [
         Route("/", status_page),
+        web.asset_route("style.css"),
         Route("/metrics", metrics),
         Route("/livez", livez),
         Route("/readyz", readyz),

@@ -12,25 +12,22 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from starlette.responses import Response
+from starlette.routing import Route
+
+from consumer.templating import asset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from starlette.requests import Request
     from starlette.types import ASGIApp
 
 PAGE_HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "; ".join(
-        (
-            "default-src 'none'",
-            "style-src 'self'",
-            "script-src 'self'",
-            "connect-src 'self'",
-            "img-src 'self' data:",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        )
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -38,6 +35,7 @@ PAGE_HEADERS: Final[Mapping[str, str]] = {
 }
 """What a page is sent with: it is fresh, nobody frames it, and it runs and loads only what this server serves."""
 
+_MEDIA_TYPES: Final = {"css": "text/css", "js": "text/javascript"}
 _STOP_WITHIN: Final = 2  # seconds that answers under way get when the server stops
 
 
@@ -89,3 +87,14 @@ def url(listener: socket.socket) -> str:
     if ipaddress.ip_address(host).is_unspecified:
         return f"http://localhost:{port}"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def asset_route(name: str) -> Route:
+    """Return the route to a style sheet or script. Its address names its content: it need not be asked for again."""
+    media_type = _MEDIA_TYPES[name.rpartition(".")[2]]
+    headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+
+    async def answer(_: Request) -> Response:
+        return Response(asset(name), headers=headers, media_type=media_type)
+
+    return Route(f"/{name}", answer)
