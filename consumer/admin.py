@@ -107,9 +107,10 @@ def _pages(
             body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=1), "gzip"
         return Response(body, headers=headers)
 
-    def status_page(_: Request) -> Response:
-        shown = status()
-        return HTMLResponse(page(shown, wall(), stalled(shown, clock())), headers=web.PAGE_HEADERS)
+    def status_page(request: Request) -> Response:
+        shown, refresh = status(), request.query_params.get("refresh") != "off"
+        text = page(shown, wall(), stalled(shown, clock()), refresh=refresh)
+        return HTMLResponse(text, headers=web.PAGE_HEADERS)
 
     async def livez(_: Request) -> Response:
         return _health(stalled(status(), clock()), "The loop is turning.")

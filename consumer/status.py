@@ -102,13 +102,17 @@ def not_ready(status: ServiceStatus) -> str | None:
     return None
 
 
-def page(status: ServiceStatus, now: float, hang: str | None = None) -> str:
-    """Return the status page as HTML. `now` is in seconds since 1970; `hang` is what `stalled` says."""
+def page(status: ServiceStatus, now: float, hang: str | None = None, *, refresh: bool = True) -> str:
+    """Return the status page as HTML. `now` is in seconds since 1970; `hang` is what `stalled` says.
+
+    With `refresh` the page loads itself anew; without, whoever reads slowly keeps it as it is.
+    """
     state, explanation = _state(status, hang)
     attentions = sum(bool(item.attentions) for item in status.lists) + len(status.attention)
     return _PAGE(
         status=status,
         now=now,
+        refresh=refresh,
         state=state,
         explanation=explanation,
         attentions=attentions,

@@ -50,6 +50,11 @@ def _percent(share: float) -> str:
     return f"{share:.0%}"
 
 
+def _sentence(text: str, end: str = ".") -> str:
+    """Return a clause as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}{end}"
+
+
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("consumer"),
     autoescape=True,
@@ -58,7 +63,7 @@ _ENVIRONMENT: Final = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-_ENVIRONMENT.filters.update({"ago": ago, "number": _number, "percent": _percent})
+_ENVIRONMENT.filters.update({"ago": ago, "number": _number, "percent": _percent, "sentence": _sentence})
 _ENVIRONMENT.globals["style"] = address("style.css")
 
 

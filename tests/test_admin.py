@@ -170,6 +170,12 @@ def test_the_page_is_html_that_runs_nothing(client: httpx.Client) -> None:
     assert "VIP &lt;customers&gt;" in answer.text
 
 
+def test_the_page_stops_refreshing_when_asked(client: httpx.Client) -> None:
+    """The address of the page says whether it loads itself anew."""
+    assert 'http-equiv="refresh"' in client.get("/").text
+    assert 'http-equiv="refresh"' not in client.get("/?refresh=off").text
+
+
 def test_the_style_sheet_is_served_under_a_name_of_its_content(client: httpx.Client) -> None:
     """The page finds its style sheet at the server itself; a new one has a new address, so a browser may keep it."""
     [href] = re.findall(r'<link rel="stylesheet" href="([^"]+)">', client.get("/").text)

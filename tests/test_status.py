@@ -98,7 +98,7 @@ def test_a_connector_tells_its_story() -> None:
 
 def test_a_list_is_linked_when_its_portal_is_known() -> None:
     """The list's name leads to the list in HubSpot if the account's portal is known, and is plain text otherwise."""
-    assert [link["href"] for link in show(WELL).all("a")] == ["#content"]
+    assert "objectLists" not in page(WELL, NOW)
     linked = show(replace(WELL, lists=(replace(VIP, hub_id=99),)))
     assert [link["href"] for link in linked.all("a")] == [
         "#content",
@@ -224,6 +224,14 @@ def test_the_page_can_be_read_by_everyone() -> None:
     assert {header.get("scope") for header in outline.all("th")} == {"col", "row"}
     identified = {attributes["id"] for _, attributes in outline.tags if "id" in attributes}
     assert {table["aria-labelledby"] for table in outline.all("table")} <= identified
+
+
+def test_the_page_can_be_kept_as_it_is() -> None:
+    """Whoever reads slowly, or by a screen reader, stops the refreshing by a link, and begins it again by another."""
+    refreshing, still = Outline(page(WELL, NOW)), Outline(page(WELL, NOW, refresh=False))
+    assert "/?refresh=off" in [link["href"] for link in refreshing.all("a")]
+    assert "/" in [link["href"] for link in still.all("a")]
+    assert [meta for meta in still.all("meta") if "http-equiv" in meta] == []
 
 
 def test_the_page_holds_no_style_and_no_script() -> None:

@@ -48,7 +48,7 @@ class Session:
 
     # Accounts.
 
-    def add_account(self, form: AccountForm) -> None:
+    def add_account(self, form: AccountForm, *, new: bool) -> None:
         """Take a new account, or other credentials for one that is there; written with its first connector."""
         raise NotImplementedError
 
