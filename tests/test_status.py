@@ -100,10 +100,7 @@ def test_a_list_is_linked_when_its_portal_is_known() -> None:
     """The list's name leads to the list in HubSpot if the account's portal is known, and is plain text otherwise."""
     assert "objectLists" not in page(WELL, NOW)
     linked = show(replace(WELL, lists=(replace(VIP, hub_id=99),)))
-    assert [link["href"] for link in linked.all("a")] == [
-        "#content",
-        "https://app.hubspot.com/contacts/99/objectLists/4711",
-    ]
+    assert "https://app.hubspot.com/contacts/99/objectLists/4711" in [link["href"] for link in linked.all("a")]
 
 
 def test_attention_comes_with_what_to_quote() -> None:

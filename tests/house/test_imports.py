@@ -71,7 +71,7 @@ LIBRARIES = {
     "pydantic_core": "settings secret",
     "rich": "commands demo",
     "ruamel": "settings.document",
-    "starlette": "admin simulator.server web",
+    "starlette": "admin setup.connector_pages setup.pages setup.security setup.site simulator.server web",
     "structlog": "log",
     "uvicorn": "web simulator.server",
 }
@@ -92,7 +92,7 @@ MAKERS = {
     "consumer.kafka.sink.KafkaSink": "app",
     "consumer.kafka.source.KafkaSource": "app",
     "consumer.simulator.server.SimulatorServer": "demo",
-    "consumer.web.WebServer": "admin",
+    "consumer.web.WebServer": "admin setup.server",
 }
 
 BUILT_IN_EDGES = {"open", "print", "input"}

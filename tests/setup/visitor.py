@@ -1,4 +1,4 @@
-"""A browser without scripts, of which the pages see all that a real one sends: what is held of every page it is shown."""
+"""A browser without scripts, which sends what a real one sends, and holds of every page what everybody needs of it."""
 
 import asyncio
 from dataclasses import dataclass, field
