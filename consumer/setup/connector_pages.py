@@ -1,6 +1,5 @@
 """The pages of a connector that is in the file: what comes after saving, changing it, filling its list, removing it."""
 
-from collections.abc import Mapping
 from typing import Final
 
 from starlette.responses import Response
@@ -16,27 +15,26 @@ _SWITCHED: Final = {"on": "enabled", "off": "disabled"}  # by what the form says
 
 
 class ConnectorPages:
-    """What can be done with a connector of the file. `saved`: what was last written for it, by its name."""
+    """What can be done with a connector of the file."""
 
-    def __init__(self, session: Session, site: Site, saved: Mapping[str, Saved]) -> None:
+    def __init__(self, session: Session, site: Site) -> None:
         self._session = session
         self._site = site
-        self._saved = saved
 
     def saved(self, asked: Asked) -> Response:
         """Say that it is saved, and what to do now."""
         connector = self._session.connector(asked.path["name"])
-        saved = self._saved.get(connector.name)
+        saved = self._site.memory.recall(asked.query["told"], Saved)
         heading = f"{connector.name} is saved"
         return self._site.page("saved", heading, step="Activate", connector=connector, saved=saved)
 
-    def connector(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def connector(self, asked: Asked) -> Response:
         """Show it, and what can be done."""
         connector = self._session.connector(asked.path["name"])
         return self._site.page(
             "connector",
             f"Connector {connector.name}",
-            problem=problem,
+            problem=self._site.told(asked)[0],
             connector=connector,
             chosen=ask.of_connector(connector),
             done=asked.query["done"],
@@ -50,20 +48,22 @@ class ConnectorPages:
         try:
             self._session.enable(name, enabled=state == "on")
         except SetupProblem as problem:
-            return self.connector(asked, problem)
+            return self._site.back(under("connectors", name), asked, problem)
         return to(address(under("connectors", name), {}, done=_SWITCHED[state]))
 
-    def ask_to_remove(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def ask_to_remove(self, asked: Asked) -> Response:
         """Ask whether it is meant."""
         connector = self._session.connector(asked.path["name"])
+        problem, _ = self._site.told(asked)
         return self._site.page("remove", f"Remove {connector.name}?", problem=problem, connector=connector)
 
     def remove(self, asked: Asked) -> Response:
         """Remove it."""
+        name = asked.path["name"]
         try:
-            self._session.remove(asked.path["name"])
+            self._session.remove(name)
         except SetupProblem as problem:
-            return self.ask_to_remove(asked, problem)
+            return self._site.back(under("connectors", name, "remove"), asked, problem)
         return to(address(START, {}, done="removed"))
 
     def fill(self, asked: Asked) -> Response:
@@ -72,7 +72,7 @@ class ConnectorPages:
         try:
             self._session.fill(name)
         except SetupProblem as problem:
-            return self.connector(asked, problem)
+            return self._site.back(under("connectors", name), asked, problem)
         return to(under("connectors", name, "filling"))
 
     def filling(self, asked: Asked) -> Response:

@@ -8,8 +8,7 @@ has one.
 import json
 import time
 from collections.abc import Callable
-from itertools import count
-from typing import Final
+from typing import Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -22,17 +21,15 @@ from consumer.setup.connector_pages import ConnectorPages
 from consumer.setup.security import START
 from consumer.setup.session import Session
 from consumer.setup.site import Site, to
-from consumer.setup.words import AccountView, Granted, ListOption, Preview, Saved, SetupProblem, Sources
+from consumer.setup.words import AccountView, Commands, Granted, ListOption, Preview, SetupProblem, Sources
 
 _TYPED: Final = "typed"  # the radio button of a source that was not seen
-_REMEMBERED: Final = 16  # outcomes of authorizations that a reload may ask for
 
 
 def application(session: Session, port: int, redirect_uri: str, *, clock: Callable[[], float] = time.time) -> ASGIApp:
     """Return the pages of `session`, as they are served at `port`; `clock` gives seconds since 1970."""
     site = Site(port)
-    saved: dict[str, Saved] = {}
-    steps, connectors = Steps(session, site, redirect_uri, clock, saved), ConnectorPages(session, site, saved)
+    steps, connectors = Steps(session, site, redirect_uri, clock), ConnectorPages(session, site)
     return site.app(
         [
             site.shows(START, steps.overview),
@@ -44,7 +41,7 @@ def application(session: Session, port: int, redirect_uri: str, *, clock: Callab
             site.shows("/accounts/{name}/authorize", steps.authorize),
             site.shows("/accounts/{name}/consent", steps.consent),
             site.shows("/oauth/callback", steps.callback),
-            site.shows("/authorized/{number:int}", steps.authorized),
+            site.shows("/authorized/{number}", steps.authorized),
             site.shows("/list", steps.lists),
             site.shows("/list/found", steps.found),
             site.shows("/list/choose", steps.choose_list),
@@ -53,6 +50,7 @@ def application(session: Session, port: int, redirect_uri: str, *, clock: Callab
             site.shows("/source/choose", steps.choose_source),
             site.shows("/review", steps.review),
             site.does("/save", steps.decide),
+            site.shows("/commands/{number}", steps.commands),
             site.shows("/saved/{name}", connectors.saved),
             site.shows("/connectors/{name}", connectors.connector),
             site.does("/connectors/{name}/switch", connectors.switch),
@@ -64,27 +62,33 @@ def application(session: Session, port: int, redirect_uri: str, *, clock: Callab
     )
 
 
-class Steps:
-    """From the first account to a connector that is saved; what was written for it is noted in `saved`."""
+class _Outcome(NamedTuple):
+    """What came of an authorization, of the account that HubSpot was last asked for."""
 
-    def __init__(
-        self, session: Session, site: Site, redirect_uri: str, clock: Callable[[], float], saved: dict[str, Saved]
-    ) -> None:
+    account: str
+    outcome: Granted | SetupProblem
+
+
+class Steps:
+    """From the first account to a connector that is saved."""
+
+    def __init__(self, session: Session, site: Site, redirect_uri: str, clock: Callable[[], float]) -> None:
         self._session = session
         self._site = site
         self._redirect_uri = redirect_uri
         self._clock = clock
-        self._saved = saved
         self._consenting = ""  # the account that HubSpot was last asked for
-        self._numbers = count(1)
-        self._outcomes: dict[int, tuple[str, Granted | SetupProblem]] = {}
 
-    def overview(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def overview(self, asked: Asked) -> Response:
         """Show what there is, and on the first day ask where Kafka is."""
-        overview = self._session.overview()
-        heading = "HubSpot list sync setup"
+        problem, typed = self._site.told(asked)
         return self._site.page(
-            "overview", heading, problem=problem, overview=overview, typed=asked.form, done=asked.query["done"]
+            "overview",
+            "HubSpot list sync setup",
+            problem=problem,
+            overview=self._session.overview(),
+            typed=typed,
+            done=asked.query["done"],
         )
 
     def connect_kafka(self, asked: Asked) -> Response:
@@ -93,37 +97,36 @@ class Steps:
         try:
             self._session.connect_kafka(servers, group, registry)
         except SetupProblem as problem:
-            return self.overview(asked, problem)
+            return self._site.back(START, asked, problem)
         return to(START)
 
-    def account(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def account(self, asked: Asked) -> Response:
         """Ask for an account, or for other credentials of one."""
         name = asked.path.get("name")
         account = None if name is None else self._account(name)
         heading = "Add an account" if name is None else f"Change credentials of {name}"
-        hidden = {"secret_pasted"}
-        if problem is not None and problem.field == "secret":  # perhaps the secret itself, in the wrong place
-            hidden |= {"secret_file", "secret_env"}
-        typed = Words({key: value for key, value in asked.form.items() if key not in hidden})
+        problem, typed = self._site.told(asked)
         return self._site.page("account", heading, step="Account", problem=problem, account=account, typed=typed)
 
     def take_account(self, asked: Asked) -> Response:
         """Take an account."""
-        form = ask.account_form(asked.form, asked.path.get("name"))
+        name = asked.path.get("name")
+        form = ask.account_form(asked.form, name)
         try:
-            self._session.add_account(form, new="name" not in asked.path)
+            self._session.add_account(form, new=name is None)
         except SetupProblem as problem:
-            return self.account(asked, problem)
+            here = under("accounts", "new") if name is None else under("accounts", name, "credentials")
+            return self._site.back(here, asked, problem)
         return to(under("accounts", form.name, "authorize"))
 
-    def authorize(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def authorize(self, asked: Asked) -> Response:
         """Explain what HubSpot will ask."""
         account = self._account(asked.path["name"])
         return self._site.page(
             "authorize",
             f"Authorize HubSpot for {account.name}",
             step="Authorize",
-            problem=problem,
+            problem=self._site.told(asked)[0],
             account=account,
             scopes=SCOPES,
             redirect_uri=self._redirect_uri,
@@ -135,7 +138,7 @@ class Steps:
         try:
             there = self._session.consent_url(name)
         except SetupProblem as problem:
-            return self.authorize(asked, problem)
+            return self._site.back(under("accounts", name, "authorize"), asked, problem)
         self._consenting = name
         return to(there)
 
@@ -150,26 +153,25 @@ class Steps:
             log.get(__name__).exception("authorization broke")
             remedy = "What it was stands in the terminal that `setup` runs in. Authorize again"
             outcome = SetupProblem("failed", "HubSpot's answer broke this program", remedy)
-        number = next(self._numbers)
-        self._outcomes[number] = (self._consenting, outcome)
-        self._outcomes.pop(number - _REMEMBERED, None)
-        return to(f"/authorized/{number}")
+        return to(under("authorized", self._site.memory.keep(_Outcome(self._consenting, outcome))))
 
     def authorized(self, asked: Asked) -> Response:
         """Tell what came of an authorization."""
-        account, outcome = self._outcomes.get(int(asked.path["number"]), ("", None))
-        if outcome is None:
+        told = self._site.memory.recall(asked.path["number"], _Outcome)
+        if told is None:
             return to(START)
-        if isinstance(outcome, SetupProblem):
+        if isinstance(told.outcome, SetupProblem):
             heading = "HubSpot is not authorized"
-            return self._site.page("refused", heading, step="Authorize", problem=outcome, account=account)
-        view = self._account(outcome.account)
-        return self._site.page("authorized", "HubSpot is authorized", step="Authorize", granted=outcome, account=view)
+            return self._site.page("refused", heading, step="Authorize", problem=told.outcome, account=told.account)
+        account = self._account(told.outcome.account)
+        heading = "HubSpot is authorized"
+        return self._site.page("authorized", heading, step="Authorize", granted=told.outcome, account=account)
 
-    def lists(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def lists(self, asked: Asked) -> Response:
         """Show the lists of an account."""
         account = _of_account(asked)
         text = asked.query["q"].strip()
+        problem, typed = self._site.told(asked)
         options: list[ListOption] | None = None
         try:
             options = self._session.find_lists(account, text)
@@ -184,7 +186,7 @@ class Steps:
             text=text,
             options=options,
             chosen=asked.chosen,
-            typed=Words({**asked.query, **asked.form}),
+            typed=typed,
         )
 
     def found(self, asked: Asked) -> Response:
@@ -204,7 +206,7 @@ class Steps:
             option = self._session.look_up(_of_account(asked), ask.list_id(asked.query[field], field))
             _require_usable(option, asked.chosen["replacing"], field)
         except SetupProblem as problem:
-            return self.lists(asked, problem)
+            return self._site.back("/list", asked, problem, asked.chosen)
         return self._with_list(asked, option)
 
     def create_list(self, asked: Asked) -> Response:
@@ -212,11 +214,12 @@ class Steps:
         try:
             option = self._session.create_list(_of_account(asked), asked.form["name"].strip())
         except SetupProblem as problem:
-            return self.lists(asked, problem)
+            return self._site.back("/list", asked, problem, asked.chosen)
         return self._with_list(asked, option)
 
-    def sources(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def sources(self, asked: Asked) -> Response:
         """Show the audiences and journeys that events were seen of."""
+        problem, typed = self._site.told(asked)
         seen = Sources((), 0)
         try:
             seen = self._session.sources()
@@ -231,7 +234,7 @@ class Steps:
             seen=seen,
             chosen=chosen,
             other=_TYPED,
-            typed=asked.query,
+            typed=typed,
             now=self._clock(),
         )
 
@@ -245,16 +248,17 @@ class Steps:
                 source = ask.source(query["source"])
             slot = ask.identifier(query["identifier"])
         except SetupProblem as problem:
-            return self.sources(asked, problem)
+            rest = {key: value for key, value in asked.chosen.items() if key != "source"}
+            return self._site.back("/source", asked, problem, rest)
         return to(address("/review", {**asked.chosen, "source": str(source), "identifier": slot}))
 
-    def review(self, asked: Asked, problem: SetupProblem | None = None) -> Response:
+    def review(self, asked: Asked) -> Response:
         """Show the proof."""
         chosen = asked.chosen
-        choice = proof = None
+        problem, _ = self._site.told(asked)
+        proof = None
         try:
-            choice = ask.choice(chosen)
-            proof = self._session.prove(choice, chosen.get("replacing"))
+            proof = self._session.prove(ask.choice(chosen), chosen.get("replacing"))
         except SetupProblem as failed:
             problem = problem or failed
         return self._site.page(
@@ -278,17 +282,23 @@ class Steps:
         changed = form["proven"] != _proven(chosen)
         if changed or form["do"] == "check":
             return to(address("/review", chosen, **({"again": "yes"} if changed else {})))
-        asked = Asked(asked.path, chosen, Words())
         try:
             _require_good(form)
             choice = ask.choice(chosen)
             if form["do"] == "commands":
                 commands = self._session.commands(choice, chosen.get("replacing"))
-                return self._site.page("commands", "Commands for Kubernetes", step="Review", commands=commands)
-            self._saved[choice.connector] = self._session.save(choice, chosen.get("replacing"))
+                return to(under("commands", self._site.memory.keep(commands)))
+            saved = self._session.save(choice, chosen.get("replacing"))
         except SetupProblem as problem:
-            return self.review(asked, problem)
-        return to(under("saved", choice.connector))
+            return self._site.back("/review", asked, problem, chosen)
+        return to(address(under("saved", choice.connector), {}, told=self._site.memory.keep(saved)))
+
+    def commands(self, asked: Asked) -> Response:
+        """Show the commands that were asked for."""
+        commands = self._site.memory.recall(asked.path["number"], Commands)
+        if commands is None:
+            return to(START)
+        return self._site.page("commands", "Commands for Kubernetes", step="Review", commands=commands)
 
     def _with_list(self, asked: Asked, option: ListOption) -> Response:
         chosen = {**asked.chosen, "list": str(option.list_id)}

@@ -1,7 +1,10 @@
 """What all pages of the setup have in common: the gate before them, how forms are read and pages and errors shown."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass
+from itertools import count
+from types import MappingProxyType
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -15,19 +18,25 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consumer import web
 from consumer.setup.asked import Asked, Words, address, under
-from consumer.setup.security import MAX_BODY, TOKEN, Gate, Refusal
+from consumer.setup.security import MAX_BODY, START, TOKEN, Gate, Refusal
 from consumer.setup.words import SetupProblem
 from consumer.templating import address as asset_address
 from consumer.templating import template
+
+T = TypeVar("T")
 
 Handler = Callable[[Asked], Response]
 """What answers a request, in a worker thread. A SetupProblem that it raises becomes a page."""
 
 ASSETS: Final = ("style.css", "setup.js")
+PASTED: Final = "secret_pasted"
+"""The field of a form that carries a secret."""
 
-_STATUS: Final = {"not_found": 404, "hubspot_down": 503, "kafka_down": 503}
-_ON_FIELD, _ELSE = 422, 409
+_STATUS: Final = {"not_found": 404, "hubspot_down": 503, "kafka_down": 503}  # by kind; else the page is as it should be
+_PROBLEM: Final = "/problem"
 _MAX_FIELDS: Final = 50
+_REMEMBERED: Final = 50
+_SECRETS: Final = (PASTED, "secret_file", "secret_env")
 _ERRORS: Final[Mapping[int, tuple[str, str, str]]] = {
     404: ("There is no such page", "The address leads nowhere", "Begin with the overview"),
     405: ("There is no such page", "This address takes no such request", "Begin with the overview"),
@@ -36,10 +45,39 @@ _ERRORS: Final[Mapping[int, tuple[str, str, str]]] = {
 """Heading, what is the case, what to do."""
 
 
+class Memory:
+    """What a page has to tell that stands not in its address: by a number, which does. The oldest is forgotten."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+        self._kept: dict[str, object] = {}
+
+    def keep(self, value: object) -> str:
+        """Return the number by which `value` is found again."""
+        number = next(self._numbers)
+        self._kept[str(number)] = value
+        self._kept.pop(str(number - _REMEMBERED), None)
+        return str(number)
+
+    def recall(self, number: str, kind: type[T]) -> T | None:
+        """Return what was kept, if it is of that kind."""
+        value = self._kept.get(number)
+        return value if isinstance(value, kind) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What a step has refused, and what had been typed."""
+
+    problem: SetupProblem
+    typed: Words
+
+
 class Site:
     """Makes routes of handlers, and pages of templates; `app` is the whole."""
 
     def __init__(self, port: int) -> None:
+        self.memory = Memory()
         self.gate = Gate(port, frozenset(f"/{name}" for name in ASSETS))
 
     def shows(self, path: str, handler: Handler) -> Route:
@@ -58,10 +96,29 @@ class Site:
         links = {"under": under, "here": address, "script": asset_address("setup.js")}
         return HTMLResponse(template(f"setup/{name}.html")(**common, **links, **values), _status(problem))
 
+    def back(
+        self, path: str, asked: Asked, problem: SetupProblem, chosen: Mapping[str, str] = MappingProxyType({})
+    ) -> Response:
+        """Send the browser back to a page, which tells the problem and shows again what was typed, but for secrets.
+
+        It is not told in answer to the form: then the back button would ask whether to send the form again. `chosen`
+        are the choices that the page needs.
+        """
+        given = {**asked.query, **asked.form}
+        # A secret may stand in the wrong field.
+        typed = {key: value for key, value in given.items() if problem.field != "secret" or key not in _SECRETS}
+        typed.pop(PASTED, None)
+        return to(address(path, chosen, told=self.memory.keep(_Refused(problem, Words(typed)))))
+
+    def told(self, asked: Asked) -> tuple[SetupProblem | None, Words]:
+        """Return the problem that the page is to tell, and what had been typed."""
+        refused = self.memory.recall(asked.query["told"], _Refused)
+        return (None, Words()) if refused is None else (refused.problem, refused.typed)
+
     def app(self, routes: Sequence[Route]) -> ASGIApp:
         """Return the application: `routes`, assets and error pages behind the gate."""
         site = Starlette(
-            routes=[*routes, *(web.asset_route(name) for name in ASSETS)],
+            routes=[*routes, self.shows(_PROBLEM, self._told_problem), *(web.asset_route(name) for name in ASSETS)],
             exception_handlers={HTTPException: self._http_error, Exception: self._broken},
         )
         return _Guarded(site, self.gate, self._refusal)
@@ -76,15 +133,22 @@ class Site:
                     return self._refusal(Refusal(403, "The form is not one that this setup has shown", remedy))
                 del form[TOKEN]
             asked = Asked(request.path_params, Words(request.query_params), form)
-            return await run_in_threadpool(self._told, handler, asked)
+            return await run_in_threadpool(self._answer, handler, asked, method)
 
         return Route(path, answer, methods=[method])
 
-    def _told(self, handler: Handler, asked: Asked) -> Response:
+    def _answer(self, handler: Handler, asked: Asked, method: str) -> Response:
         try:
             return handler(asked)
         except SetupProblem as problem:
-            return self.page("problem", "This did not succeed", problem=problem)
+            return self.back(_PROBLEM, asked, problem) if method == "POST" else self._problem(problem)
+
+    def _told_problem(self, asked: Asked) -> Response:
+        problem, _ = self.told(asked)
+        return to(START) if problem is None else self._problem(problem)
+
+    def _problem(self, problem: SetupProblem) -> Response:
+        return self.page("problem", "This did not succeed", problem=problem)
 
     def _refusal(self, refusal: Refusal) -> Response:
         if refusal.elsewhere is not None:
@@ -152,6 +216,4 @@ def _form(body: bytes) -> Words:
 
 
 def _status(problem: SetupProblem | None) -> int:
-    if problem is None:
-        return 200
-    return _STATUS.get(problem.kind, _ON_FIELD if problem.field else _ELSE)
+    return 200 if problem is None else _STATUS.get(problem.kind, 200)
