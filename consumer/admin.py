@@ -1,6 +1,6 @@
-"""The admin server: GET /metrics, /livez, /readyz and the status page at /; POST /release/NAME.
+"""The admin server: GET /metrics, /livez, /readyz and the status page at / with its style sheet; POST /release/NAME.
 
-It runs uvicorn in a thread of its own and only reads: the metrics registry and the last status that the loop published.
+It answers from a thread of its own and only reads: the metrics registry and the last status that the loop published.
 So it answers while the loop, Kafka or HubSpot does not.
 
 A release is the one thing that it is asked to do, and the loop does that. Only who is on this machine (in this pod) may
@@ -14,18 +14,16 @@ from __future__ import annotations
 import gzip
 import ipaddress
 import queue
-import socket
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Self
 
-import uvicorn
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from consumer import web
 from consumer.errors import ConsumerError
 from consumer.status import not_ready, page, stalled
 
@@ -40,13 +38,6 @@ RELEASE_WORD: Final = "release"  # what stands in that header
 
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For")  # whoever is behind a proxy is not seen
 _ANSWER_WITHIN: Final = 10.0  # seconds that the loop has to do what it is asked; a revoke may keep it longer
-_STOP_WITHIN: Final = 2  # seconds that answers under way get when the server stops
-_PAGE_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 Release = Callable[[str, Callable[[int | None], None]], None]
@@ -84,35 +75,21 @@ class AdminServer:
 
     def __enter__(self) -> Self:
         """Listen and answer. Raises AdminAddressError when the address is taken, not allowed or not of this host."""
-        listener = _listen(self._host, self._port)
-        self.url = _url(listener)
-        # The settings that matter: no logging of its own, and nothing that is not needed. In a thread other than the
-        # main one uvicorn installs no signal handlers.
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                self.app,
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,  # or whoever sends X-Forwarded-For would choose the address that is looked at
-                timeout_graceful_shutdown=_STOP_WITHIN,
-            )
-        )
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [listener]}, name="admin", daemon=True
-        )
-        self._thread.start()
+        try:
+            listener = web.listen(self._host, self._port)
+        except OSError as error:
+            raise AdminAddressError(
+                f"admin.address: the service must be able to listen on {self._host} port {self._port}, but: "
+                f"{error.strerror}. Stop what uses this address, or name a free one of this host."
+            ) from error
+        self.url = web.url(listener)
+        self._server = web.WebServer(self.app, [listener], "admin")
+        self._server.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop answering and close the socket."""
-        self._server.should_exit = True
-        self._thread.join()
+        self._server.stop()
 
 
 def _pages(
@@ -130,9 +107,10 @@ def _pages(
             body, headers["Content-Encoding"] = gzip.compress(body, compresslevel=1), "gzip"
         return Response(body, headers=headers)
 
-    def status_page(_: Request) -> Response:
-        shown = status()
-        return HTMLResponse(page(shown, wall(), stalled(shown, clock())), headers=_PAGE_HEADERS)
+    def status_page(request: Request) -> Response:
+        shown, refresh = status(), request.query_params.get("refresh") != "off"
+        text = page(shown, wall(), stalled(shown, clock()), refresh=refresh)
+        return HTMLResponse(text, headers=web.PAGE_HEADERS)
 
     async def livez(_: Request) -> Response:
         return _health(stalled(status(), clock()), "The loop is turning.")
@@ -142,6 +120,7 @@ def _pages(
 
     return [
         Route("/", status_page),
+        web.asset_route("style.css"),
         Route("/metrics", metrics),
         Route("/livez", livez),
         Route("/readyz", readyz),
@@ -203,25 +182,3 @@ def _problem(status: int, text: str) -> Response:
 
 def _health(problem: str | None, well: str) -> Response:
     return PlainTextResponse(f"{problem or well}\n", 503 if problem else 200, headers={"Cache-Control": "no-store"})
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise AdminAddressError(
-            f"admin.address: the service must be able to listen on {host} port {port}, but: {error.strerror}. "
-            "Stop what uses this address, or name a free one of this host."
-        ) from error
-    # asyncio sets it for sockets that it makes itself; without it an answer in two pieces waits for an acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    """Return where the server can be reached from this host."""
-    host, port = listener.getsockname()[:2]
-    if ipaddress.ip_address(host).is_unspecified:
-        return f"http://localhost:{port}"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

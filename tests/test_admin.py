@@ -1,6 +1,8 @@
 import asyncio
 import gzip
+import hashlib
 import logging
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from consumer.admin import RELEASE_HEADER, RELEASE_WORD, AdminAddressError, AdminServer
 from consumer.status import ListStatus, ServiceStatus
+from consumer.templating import asset
 
 pytestmark = pytest.mark.process
 
@@ -161,8 +164,26 @@ def test_the_page_is_html_that_runs_nothing(client: httpx.Client) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
     assert "VIP &lt;customers&gt;" in answer.text
+
+
+def test_the_page_stops_refreshing_when_asked(client: httpx.Client) -> None:
+    """The address of the page says whether it loads itself anew."""
+    assert 'http-equiv="refresh"' in client.get("/").text
+    assert 'http-equiv="refresh"' not in client.get("/?refresh=off").text
+
+
+def test_the_style_sheet_is_served_under_a_name_of_its_content(client: httpx.Client) -> None:
+    """The page finds its style sheet at the server itself; a new one has a new address, so a browser may keep it."""
+    [href] = re.findall(r'<link rel="stylesheet" href="([^"]+)">', client.get("/").text)
+    answer = client.get(href)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert answer.text == asset("style.css")
+    assert "immutable" in answer.headers["cache-control"]
+    assert hashlib.sha256(answer.content).hexdigest().startswith(href.partition("?")[2])
 
 
 def test_the_page_follows_the_service(client: httpx.Client, service: Service) -> None:

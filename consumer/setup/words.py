@@ -66,6 +66,7 @@ class AccountView:
     problem: str | None = None
     hub_id: int | None = None
     connectors: tuple[ConnectorView, ...] = ()
+    requests_per_10s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

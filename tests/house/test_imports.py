@@ -43,7 +43,7 @@ LAYERS = {
     ),
     "edges": Layer(
         "admin avro decoder encoder files histogram hubspot kafka lending log metrics permit ports secret settings"
-        " status",
+        " status templating web",
         "words decisions version",
         ANY,
     ),
@@ -64,15 +64,16 @@ LIBRARIES = {
     "fastavro": "avro",
     "httpcore": "hubspot.network",
     "httpx": "hubspot simulator.transport",
-    "jinja2": "simulator.pages",
+    "jinja2": "simulator.pages templating",
+    "markupsafe": "templating",
     "prometheus_client": "metrics histogram admin app",
     "pydantic": "settings secret simulator.bodies",
     "pydantic_core": "settings secret",
     "rich": "commands demo",
     "ruamel": "settings.document settings.editing settings.scalars",
-    "starlette": "admin simulator.server",
+    "starlette": "admin setup.connector_pages setup.pages setup.security setup.site simulator.server web",
     "structlog": "log",
-    "uvicorn": "admin simulator.server",
+    "uvicorn": "web simulator.server",
 }
 
 # The modules that may make what holds a connection, a thread or a socket.
@@ -91,6 +92,7 @@ MAKERS = {
     "consumer.kafka.sink.KafkaSink": "app",
     "consumer.kafka.source.KafkaSource": "app",
     "consumer.simulator.server.SimulatorServer": "demo",
+    "consumer.web.WebServer": "admin setup.server",
 }
 
 BUILT_IN_EDGES = {"open", "print", "input"}
