@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from consumer.checks import SCOPES
 from consumer.commands import clients
 from consumer.errors import ConfigurationError, ConsumerError, SecretUnwritable
 from consumer.hubspot.lists_client import CallFailed, ContactList, ListsClient, NameTaken
@@ -311,13 +312,15 @@ class Session:
     @contextmanager
     def _asking(self, draft: Draft, account: str) -> Iterator[ListsClient]:
         with self._lock:
-            client = self._client(_around(draft), account, self._accounts.credentials(draft, account))
+            credentials = self._accounts.credentials(draft, account)
+            client = self._client(_around(draft), account, credentials)
         try:
             yield client
         except NameTaken as error:
             raise problems.of_name(error) from error
         except CallFailed as failed:
-            raise problems.of_call(failed, account) from failed
+            missing = _missing_scopes(client, credentials) if failed.reason == "FORBIDDEN" else ()
+            raise problems.of_call(failed, account, missing) from failed
 
     def _client(self, around: Surroundings, name: str, account: Account) -> ListsClient:
         """Give the account's client, which keeps its access token as long as the credentials are the same."""
@@ -387,6 +390,15 @@ def _option(draft: Draft, account: str, found: ContactList) -> ListOption:
         name for name, each in draft.connectors.items() if (each.account, each.list_id) == (account, found.list_id)
     )
     return ListOption(found.list_id, found.name, found.size, found.unusable, next(keeps, None))
+
+
+def _missing_scopes(client: ListsClient, credentials: Account) -> list[str]:
+    """Ask which of the four scopes the token lacks; none where HubSpot does not tell."""
+    try:
+        granted = client.scopes(credentials.client_id, credentials.client_secret)
+    except CallFailed:
+        return []
+    return [each for each in SCOPES if each not in granted]
 
 
 def _given(changed: Draft, account: str) -> frozenset[tuple[str, str]]:

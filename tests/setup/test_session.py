@@ -223,11 +223,25 @@ def test_hubspot_is_down(person: Person) -> None:
 
 
 def test_a_portal_without_lists(person: Person) -> None:
-    """A refusal that is not for want of scopes names what to ask the portal's admin."""
+    """HubSpot says that scopes are missing though all are granted: then it is the portal that has no lists."""
     person.begin()
     person.consent()
-    person.world.at_hubspot(lambda portal: portal.inject(Fault("bad_request")))
-    assert problem(lambda: person.session.find_lists("acme")).kind == "failed"
+
+    def take_the_tool(portal: Portal) -> None:
+        portal.accounts["acme"].unavailable_scopes = {"crm.lists.read", "crm.lists.write"}
+
+    person.world.at_hubspot(take_the_tool)
+    found = problem(lambda: person.session.find_lists("acme"))
+    assert (found.kind, "admin of the portal" in found.remedy) == ("no_lists_tool", True)
+
+
+def test_a_scope_that_was_taken_away_later_is_named(person: Person) -> None:
+    """The same refusal, but the token lacks a scope: that one is named."""
+    person.begin()
+    person.consent()
+    person.world.at_hubspot(lambda portal: portal.accounts["acme"].scopes.discard("crm.lists.read"))
+    found = problem(lambda: person.session.find_lists("acme"))
+    assert (found.kind, "without crm.lists.read" in found.told) == ("missing_scope", True)
 
 
 def test_kafka_is_down(person: Person) -> None:
