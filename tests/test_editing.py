@@ -328,6 +328,12 @@ def test_what_would_touch_something_else_is_refused(text: str, path: str, value:
     )
 
 
+def test_one_and_true_are_not_the_same() -> None:
+    """Also where an alias would change with it, unseen by a comparison that takes them for equal."""
+    with pytest.raises(NotEditable, match="would change more than this"):
+        put("c:\n  a: &m {e: 1}\n  b: *m\n", "c/a/e", value=True)
+
+
 def test_an_entry_gets_another_name_and_other_values_at_once() -> None:
     """Its own lines change, where they stand."""
     text = "c:\n  a: # one\n    x: 1 # two\n  b:\n"
