@@ -205,9 +205,7 @@ class Session:
         with self._lock:
             draft = self._draft()
             changed, files = self._changed(draft, choice, replacing)
-            worse = [each for each in changed.check(_given(changed, choice.account)) if each not in draft.check()]
-            if worse:
-                raise problems.of_configuration(ConfigurationError(str(self._config), tuple(worse)), {})
+            self._require_no_worse(draft, changed, choice.account)
             saved = self._write(changed, files)
             self._accounts.written(choice.account)
             return saved
@@ -283,6 +281,15 @@ class Session:
             return written.draft.with_connector(choice.connector, connector, replacing), written.files
         except ConfigurationError as error:
             raise problems.of_configuration(error, {f"connectors.{choice.connector}": "connector"}) from error
+
+    def _require_no_worse(self, draft: Draft, changed: Draft, account: str) -> None:
+        """See that a file that is good stays good; what was wrong in it before does not hinder a person."""
+        given = changed.unreadable | {(account, "client_secret"), (account, "refresh_token")}  # about to be written
+        found = changed.check(given)
+        known = {(each.place, each.rule) for each in draft.check(draft.unreadable)} if found else set()
+        worse = tuple(each for each in found if (each.place, each.rule) not in known)
+        if worse:
+            raise problems.of_configuration(ConfigurationError(str(self._config), worse), {})
 
     def _write_account(self, draft: Draft, account: str) -> None:
         """Write an account of the file."""
@@ -399,8 +406,3 @@ def _missing_scopes(client: ListsClient, credentials: Account) -> list[str]:
     except CallFailed:
         return []
     return [each for each in SCOPES if each not in granted]
-
-
-def _given(changed: Draft, account: str) -> frozenset[tuple[str, str]]:
-    """Give the secrets that `check` is not to look for: those that are being written, or are not of this machine."""
-    return changed.unreadable | {(account, "client_secret"), (account, "refresh_token")}

@@ -477,3 +477,15 @@ def test_what_is_wrong_elsewhere_in_the_file_is_named_with_its_line(person: Pers
     assert (found.kind, "hubspot-list-sync.yaml:2: window.max_agee" in found.told) == ("invalid", True)
     person.file.write_text("accounts: {}\n")
     assert problem(lambda: person.session.connect_kafka("", "g", "http://r:8081")).field == "servers"
+
+
+def test_what_was_wrong_before_does_not_hinder(person: Person) -> None:
+    """A connector that somebody broke by hand is told, and another one can be saved all the same."""
+    person.begin()
+    person.consent()
+    person.session.save(person.choice())
+    person.file.write_text(f"{person.file.read_text()}  broken: {{account: acme, list_id: 99}}\n")
+    person.session.save(person.choice(connector="winback", list_id=11))
+    assert [each.name for each in person.session.overview().accounts[0].connectors] == ["vip", "winback"]
+    found = problem(lambda: person.session.connector("broken"))
+    assert "is missing" in found.told
