@@ -12,6 +12,7 @@ from consumer.commands.rebuild import rebuild
 from consumer.commands.release import release
 from consumer.commands.results import results
 from consumer.commands.service import demo, run
+from consumer.commands.setup import setup
 
 __all__ = ["NAME", "exit_code", "main", "start_log"]
 
@@ -22,5 +23,5 @@ def main() -> None:
     """Keep HubSpot Contact lists equal to the audiences and journeys of a Data Activation platform."""
 
 
-for command in (run, check, lists, results, dead_letters, audit, rebuild, release, demo):
+for command in (setup, run, check, lists, results, dead_letters, audit, rebuild, release, demo):
     main.add_command(command)

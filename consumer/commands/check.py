@@ -5,7 +5,7 @@ What is asked online, and what the answers mean, is in `consumer.checks`.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -67,10 +67,15 @@ def _check_online(settings: Settings, redactor: Redactor, *, as_json: bool) -> i
         said = {**_for_programs(settings), "online": [finding._asdict() for finding in findings]}
         click.echo(json.dumps(said, indent=2))
     else:
-        rows = [(each.check, each.place, f"{MARKS[each.result]} {each.told}", each.remedy) for each in findings]
-        tables.show("check", "place", "result", "what to do", rows=rows)
+        show_findings(findings)
         tables.say(f"{problems} problems" if problems != 1 else "1 problem")
     return 1 if problems else 0
+
+
+def show_findings(findings: Iterable[Finding], *, err: bool = False) -> None:
+    """Show what came of checks as a table on stdout, or stderr."""
+    rows = [(each.check, each.place, f"{MARKS[each.result]} {each.told}", each.remedy) for each in findings]
+    tables.show("check", "place", "result", "what to do", rows=rows, err=err)
 
 
 def _ask_account(settings: Settings, name: str, redactor: Redactor) -> Iterator[Finding]:

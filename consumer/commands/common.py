@@ -135,8 +135,8 @@ def exit_code(work: Callable[[], int]) -> int:
     """Return what `work` returns; where it raises, 1, after its traceback has left through the cleaned log."""
     try:
         return work()
-    except BrokenPipeError:
-        raise  # whoever read the output has seen enough; click ends quietly then
+    except (BrokenPipeError, click.ClickException, click.Abort):
+        raise  # click ends them as they should: quietly, with the usage, with "Aborted!"
     except ConsumerError as error:
         log.get(__name__).critical("stopped", problem=str(error))
         return 1
@@ -148,11 +148,16 @@ def exit_code(work: Callable[[], int]) -> int:
 def ask(settings: Settings, work: Callable[[Redactor], int]) -> NoReturn:
     """Do what a command asks others for, then exit: with what `work` returns, or 1 and one line that says why."""
     redactor = Redactor(settings.secrets())
+    finish(redactor, lambda: work(redactor))
+
+
+def finish(redactor: Redactor, work: Callable[[], int]) -> NoReturn:
+    """Do the same for a command that has no settings yet."""
     start_log("warning", "auto", redactor)
 
     def told() -> int:
         try:
-            return work(redactor)
+            return work()
         except ConsumerError as error:
             click.echo(redactor.clean(str(error)), err=True)
             return 1

@@ -31,19 +31,19 @@ WIDE = 250  # columns where there is no terminal to say: nothing is broken then 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def show(*headings: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Print a table on stdout. None is an empty cell, a line feed begins a new line in it."""
+def show(*headings: str, rows: Sequence[tuple[object, ...]], err: bool = False) -> None:
+    """Print a table on stdout, or stderr. None is an empty cell, a line feed begins a new line in it."""
     table = Table()
     for heading in headings:
         table.add_column(heading, overflow="fold")  # an id of which a part is missing is of no use
     for row in rows:
         table.add_row(*(Text("" if cell is None else printable(str(cell), keep="\n")) for cell in row))
-    console().print(table)
+    console(err=err).print(table)
 
 
-def console() -> Console:
-    """Give stdout."""
-    made = Console(highlight=False)
+def console(*, err: bool = False) -> Console:
+    """Give stdout, or stderr."""
+    made = Console(highlight=False, stderr=err)
     if not made.is_terminal and "COLUMNS" not in os.environ:
         made.width = WIDE
     return made

@@ -4,7 +4,7 @@ import ipaddress
 import re
 import ssl
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
@@ -126,19 +126,22 @@ class Source:
     type: Literal["AUDIENCE", "JOURNEY"]
     id: str
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `audience:ID` or `journey:ID`. Raises ValueError."""
+        kind, _, identifier = text.partition(":")
+        if identifier and kind == "audience":
+            return cls("AUDIENCE", identifier)
+        if identifier and kind == "journey":
+            return cls("JOURNEY", identifier)
+        raise broken("must name an audience or a journey", "Write audience:ID or journey:ID")
+
     def __str__(self) -> str:
         return f"{self.type.lower()}:{self.id}"
 
 
 def _source(value: object) -> Source:
-    if isinstance(value, Source):
-        return value
-    kind, _, identifier = value.partition(":") if isinstance(value, str) else ("", "", "")
-    if identifier and kind == "audience":
-        return Source("AUDIENCE", identifier)
-    if identifier and kind == "journey":
-        return Source("JOURNEY", identifier)
-    raise broken("must name an audience or a journey", "Write audience:ID or journey:ID")
+    return value if isinstance(value, Source) else Source.parse(value if isinstance(value, str) else "")
 
 
 SourceText = Annotated[Source, BeforeValidator(_source)]

@@ -1,4 +1,5 @@
 """Setting up: connect an account, pick or create its list, attach that to an audience or journey, prove it, save it.
 
-`session.Session` does it; `pages` lets a browser lead it, `terminal` a shell. `words` is what they tell each other.
+`session.Session` does it; `pages` leads a browser through it, `consumer.commands.terminal` a shell. `words` is what
+they tell each other.
 """

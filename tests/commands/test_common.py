@@ -1,5 +1,6 @@
 """What all commands share: times as people write them, help, cells that cannot play with the terminal."""
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -38,7 +39,8 @@ def test_what_is_no_time_is_wrong_usage(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "lists", "lists create", "results", "dead-letters", "dead-letters list", "dead-letters show"]
+    "command",
+    ["setup", "check", "lists", "lists create", "results", "dead-letters", "dead-letters list", "dead-letters show"],
 )
 def test_each_command_explains_itself_with_an_example(command: str) -> None:
     """Whoever asks a command for help learns what it does and how it is typed."""
@@ -66,6 +68,17 @@ def test_what_does_not_print() -> None:
     """Control characters, direction marks and half surrogates are shown, not sent to the terminal."""
     assert tables.printable("a\x1b[2J\u202eb\ud800\nä€") == "a\\x1b[2J\\u202eb\\ud800\\nä€"
     assert tables.printable("a\nb", keep="\n") == "a\nb"
+
+
+@pytest.mark.parametrize("raised", [click.Abort(), click.UsageError("add --list")])
+def test_what_click_has_words_for_is_left_to_it(raised: Exception) -> None:
+    """A question that is broken off, and usage that shows itself late to be wrong, are no crash."""
+
+    def ask() -> int:
+        raise raised
+
+    with pytest.raises(type(raised)):
+        exit_code(ask)
 
 
 def test_a_reader_that_leaves_is_no_crash() -> None:

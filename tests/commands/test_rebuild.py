@@ -128,6 +128,7 @@ def test_exact_asks_before_it_takes_members_off(world: World) -> None:
     assert (
         "List 10 has 2 members that the log of audience:vip knows nothing of. Take them off the list?" in refused.stderr
     )
+    assert refused.stderr.endswith("Aborted!\n")
     assert members(world) == {1, 2, 3, 50, 51}
     world.typed = "y\n"
     assert world.call("rebuild", "--connector", "vip", "--exact").exit_code == 0

@@ -52,7 +52,7 @@ LAYERS = {
     "assembly": Layer("app checks commands.clients", "words decisions edges service threads version", ANY),
     "setup": Layer("setup", "words decisions edges service threads assembly version", ANY),
     "demo": Layer("demo", "words edges assembly simulator", ANY),
-    "commands": Layer("cli __main__ commands", "words decisions edges service assembly demo version", ANY),
+    "commands": Layer("cli __main__ commands", "words decisions edges service assembly setup demo version", ANY),
     "simulator": Layer("simulator", "", ANY),
     "version": Layer("", "", ANY),  # the package itself, which says its version and nothing else
 }
@@ -91,6 +91,8 @@ MAKERS = {
     "consumer.kafka.replay.ReplaySource": "app",
     "consumer.kafka.sink.KafkaSink": "app",
     "consumer.kafka.source.KafkaSource": "app",
+    "consumer.setup.server.SetupServer": "commands.setup",
+    "consumer.setup.session.Session": "commands.setup",
     "consumer.simulator.server.SimulatorServer": "demo",
     "consumer.web.WebServer": "admin setup.server",
 }

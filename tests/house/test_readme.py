@@ -60,7 +60,7 @@ def blocks(language: str) -> list[str]:
 def code() -> Iterator[str]:
     """Yield every line of every block of commands, and every piece of code in the text."""
     for block in blocks("sh"):
-        yield from (line.partition("#")[0] for line in block.splitlines())
+        yield from (line.partition("#")[0] for line in re.sub(r"\\\n *", "", block).splitlines())
     yield from spans(_FENCE.sub("", README))
 
 
