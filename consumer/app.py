@@ -6,9 +6,10 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import confluent_kafka
@@ -28,7 +29,7 @@ from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.hubspot.workers import Workers
 from consumer.intake import Intake, Registry
 from consumer.kafka.audited import AuditedLog
-from consumer.kafka.reader import TopicReader
+from consumer.kafka.reader import Extent, TopicReader
 from consumer.kafka.registry import SchemaRegistry, new_client
 from consumer.kafka.replay import ReplaySource
 from consumer.kafka.sink import KafkaSink
@@ -60,6 +61,10 @@ REPLAY_GIVE_UP_AFTER = 900.0  # seconds: as long as a daily limit is waited for 
 SESSION_TIMEOUT_MS = 45_000  # librdkafka's default for session.timeout.ms
 
 _log = log.get(__name__)
+
+
+Stopping = Callable[[Callable[[str], None]], None]
+"""Is given what stops a replay: a function of the reason, for any thread."""
 
 
 class SystemClock:
@@ -206,6 +211,7 @@ def _core(settings: Settings, outside: Outside) -> _Core:
             source=str(each.source),
             enabled=each.enabled,
             waiting=0,
+            app_url=settings.hubspot.app_url,
         )
         for name, each in settings.connectors.items()
     )
@@ -267,19 +273,37 @@ def replay(
     assembled: Callable[[Settings, Outside, Registry], Replay],
     starts: Mapping[TopicPartition, int],
     told: Callable[[Progress], None],
+    stopping: Stopping | None = None,
 ) -> Replay:
-    """Do what is assembled until all is done, or SIGTERM or SIGINT; give what came of it.
+    """Do what is assembled until all is done or it is stopped; give what came of it.
 
-    `settings` are those of `for_replay`; the log is read from `starts` on.
+    `settings` are those of `for_replay`; the log is read from `starts` on. `stopping` takes what stops it, in place of
+    SIGTERM and SIGINT, which the main thread alone may wait for.
     """
     with ExitStack() as stack:
         client, clients = new_client(settings.schema_registry), _clients(settings, redactor)
         registry, outside = _outside(settings, stack, client, make_metrics(), clients)
         built = assembled(settings, outside, registry)
         log_of_changes = ReplaySource(settings.kafka, starts, built.loop)
-        _stop_on_signals(built.stop)
+        (stopping or _stop_on_signals)(built.stop)
         built.run(log_of_changes, told)
     return built
+
+
+def rebuild(
+    settings: Settings,
+    redactor: Redactor,
+    connector: str,
+    extents: Mapping[str, Sequence[Extent]],
+    told: Callable[[Progress], None],
+    *,
+    unknown: Iterable[int] = (),
+    stopping: Stopping | None = None,
+) -> Replay:
+    """Rebuild one connector's list from what there is of each topic; give what came of it. See `replay`."""
+    starts = {TopicPartition(topic, each.partition): each.begin for topic in extents for each in extents[topic]}
+    assembled = partial(assemble_rebuild, unknown=unknown)
+    return replay(for_replay(settings, {connector}), redactor, assembled, starts, told, stopping)
 
 
 def run(settings: Settings, redactor: Redactor) -> int:

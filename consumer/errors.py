@@ -2,7 +2,10 @@
 
 ConsumerError
 ├── ConfigurationError    the configuration is wrong: a person must change it (exit code 2)
+│   ├── NotEditable       a place of the file cannot be changed by a program: a person can
+│   └── FileChanged       the file is not what it was when it was read
 ├── SecretUnreadable      the place of a secret cannot be read at the moment
+├── SecretUnwritable      a secret cannot be put into its file
 └── KafkaFailed           a Kafka client cannot go on: the process ends (exit code 1) and begins again, nothing is lost
 """
 
@@ -43,8 +46,25 @@ class ConfigurationError(ConsumerError):
         self.problems = problems
 
 
+class NotEditable(ConfigurationError):  # noqa: N818 - the name says what is the case
+    """A change of the file would change more than was asked for; nothing was changed."""
+
+
+class FileChanged(ConfigurationError):  # noqa: N818 - the name says what is the case
+    """The file is not what it was when it was read; nothing was written."""
+
+
 class SecretUnreadable(ConsumerError):  # noqa: N818 - the name says what is the case
     """The file or the environment variable that should hold a value does not give one now."""
+
+    def __init__(self, rule: str, remedy: str) -> None:
+        super().__init__(f"{rule}. {remedy}.")
+        self.rule = rule
+        self.remedy = remedy
+
+
+class SecretUnwritable(ConsumerError):  # noqa: N818 - the name says what is the case
+    """The file that should hold a value does not take it."""
 
     def __init__(self, rule: str, remedy: str) -> None:
         super().__init__(f"{rule}. {remedy}.")

@@ -44,6 +44,15 @@ class Details:
     message: str | None = None
     correlation_id: str | None = None
 
+    def in_words(self) -> str:
+        """Say it in one clause."""
+        if self.status is None:
+            return self.message or "HubSpot gave no answer"
+        said = " ".join(filter(None, (f"HubSpot answered {self.status}", self.category)))
+        message = "" if self.message is None else f": {self.message.rstrip('.')}"
+        quoted = "" if self.correlation_id is None else f" (correlation id {self.correlation_id})"
+        return f"{said}{message}{quoted}"
+
 
 @dataclass(frozen=True, slots=True)
 class ListFacts:

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,11 +12,15 @@ from urllib.parse import quote, quote_plus
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from consumer.errors import SecretUnreadable
+from consumer.errors import SecretUnreadable, SecretUnwritable
+from consumer.files import write_whole
 
-__all__ = ["HIDDEN", "Redactor", "Secret", "SecretUnreadable"]
+__all__ = ["HIDDEN", "HeldSecret", "Redactor", "Secret", "SecretUnreadable", "SecretUnwritable", "write_secret"]
 
 HIDDEN = "***"
+
+MODE = 0o600
+"""Of a file that holds a secret: nobody but its owner reads it."""
 
 
 class Secret:
@@ -80,7 +83,7 @@ class Secret:
             file = self._file.resolve(strict=True)  # a link stays a link
             if not os.access(file, os.W_OK):
                 return False
-            _replace(file, value)
+            write_whole(file, value.encode(), MODE)
         except OSError:
             return False
         return True
@@ -94,6 +97,25 @@ class Secret:
         del source, handler
         hidden = core_schema.plain_serializer_function_ser_schema(lambda _: HIDDEN)
         return core_schema.is_instance_schema(cls, serialization=hidden)
+
+
+class HeldSecret(Secret):
+    """A secret that has no place yet: in memory it is kept, and so is what is written to it."""
+
+    __slots__ = ("_newest",)
+
+    def __init__(self, value: str) -> None:
+        super().__init__(value)
+        self._newest = value
+
+    def read_again(self) -> str:
+        """Return what was written last."""
+        return self._newest
+
+    def write(self, value: str) -> bool:
+        """Keep `value`; True."""
+        self._newest = value
+        return True
 
 
 def _read(file: Path) -> str:
@@ -112,19 +134,34 @@ def _read(file: Path) -> str:
     return value
 
 
-def _replace(file: Path, value: str) -> None:
-    """Write beside `file` and rename: a reader finds the old value or the new one, never half of one."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=file.parent, prefix=f".{file.name}.", delete=False
-    ) as fresh:  # created with mode 0600
-        try:
-            fresh.write(value)
-            fresh.flush()
-            os.fsync(fresh.fileno())
-            Path(fresh.name).replace(file)
-        except OSError:
-            Path(fresh.name).unlink()
-            raise
+def write_secret(file: Path, value: str) -> None:
+    """Put `value` into `file`, new or not, whole or not at all, with mode 0600; a link stays a link.
+
+    The folder is made, with mode 0700, if it is not there; what is around it must be. Raises SecretUnwritable.
+    """
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # not chained: it carries the value
+        raise SecretUnwritable("the value is not text", "Copy it once more") from None
+    if not value.strip():
+        raise SecretUnwritable("the value is empty", "Give it a value")
+    try:
+        target = file.resolve()  # a link stays a link
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        if target.exists() and not target.is_file():
+            raise SecretUnwritable(f"{file} is there, and is no file", "Remove it, or name another path")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise SecretUnwritable(f"the file {file} is read-only", "Make it writable, or name another path")
+        write_whole(target, value.encode(), MODE)
+    except FileNotFoundError:
+        rule = f"the folder of {file} cannot be made: the one around it is not there"
+        raise SecretUnwritable(rule, "Make that folder, or name another path") from None
+    except FileExistsError:
+        raise SecretUnwritable(f"{file.parent} is there, and is no folder", "Remove it, or name another path") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        remedy = "Mend that, or name another path"
+        raise SecretUnwritable(f"the file {file} cannot be written ({reason})", remedy) from None
 
 
 class Redactor:

@@ -30,9 +30,10 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
-    """One connector and its list. Times are seconds since 1970; without `hub_id` the list cannot be linked.
+    """One connector and its list. Times are seconds since 1970.
 
-    `hold`: what the guard holds, and how a person lets it go.
+    `hold`: what the guard holds, and how a person lets it go. The list is linked where `app_url` (of HubSpot's pages)
+    and `hub_id` (of the portal) are known.
     """
 
     connector: str
@@ -48,6 +49,7 @@ class ListStatus:
     attention: Attention | None = None
     hold: Attention | None = None
     hub_id: int | None = None
+    app_url: str | None = None
 
     @property
     def attentions(self) -> tuple[Attention, ...]:

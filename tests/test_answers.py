@@ -185,6 +185,16 @@ def test_missing_scopes_concern_the_account() -> None:
     verdict = _error(403, category="MISSING_SCOPES")
     assert isinstance(verdict, Terminal)
     assert verdict.scope is Scope.ACCOUNT
+    assert verdict.details.message == "Invalid input"
+
+
+def test_missing_scopes_are_named() -> None:
+    """HubSpot names the scopes in the context of its errors: whoever reads the message finds them in it."""
+    context = {"requiredGranularScopes": ["crm.lists.read", "crm.lists.write"]}
+    errors = [{"context": context}, {"context": context}, {"context": None}, "nonsense"]
+    verdict = _error(403, category="MISSING_SCOPES", errors=errors)
+    assert isinstance(verdict, Terminal)
+    assert verdict.details.message == "Invalid input (the call needs crm.lists.read, crm.lists.write)"
 
 
 @pytest.mark.parametrize(

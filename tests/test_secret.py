@@ -4,6 +4,7 @@ import base64
 import copy
 import json
 import logging
+import os
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from consumer.errors import ConsumerError
-from consumer.secret import HIDDEN, Redactor, Secret, SecretUnreadable
+from consumer.secret import HIDDEN, HeldSecret, Redactor, Secret, SecretUnreadable, SecretUnwritable, write_secret
 
 VALUE = "s3cr3t-value"
 
@@ -118,6 +119,72 @@ def test_a_value_that_cannot_be_written_leaves_everything_as_it_was(file: Path) 
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_new_secret_is_for_its_owner_alone_from_the_first_byte_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So is the folder that is made for it."""
+    modes: list[tuple[int, int]] = []
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        modes.append((status.st_mode & 0o777, status.st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    file = tmp_path / "secrets/acme-refresh-token"
+    write_secret(file, VALUE)
+    assert modes[0] == (0o600, len(VALUE))
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert Secret.from_file(file).reveal() == VALUE
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_secret_that_is_there_is_replaced(file: Path) -> None:
+    """Others could read it; they cannot read the new one. The folder stays as it is, and a link stays a link."""
+    link = file.with_name("link")
+    link.symlink_to(file.name)
+    file.parent.chmod(0o755)
+    write_secret(link, "renewed")
+    assert (link.is_symlink(), file.read_text(), file.stat().st_mode & 0o777) == (True, "renewed", 0o600)
+    assert file.parent.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("folder", VALUE, "/folder is there, and is no file. Remove it, or name another path."),
+        ("pipe", VALUE, "/pipe is there, and is no file. Remove it, or name another path."),
+        ("secret/x", VALUE, "/secret is there, and is no folder. Remove it, or name another path."),
+        (
+            "a/b/x",
+            VALUE,
+            "/a/b/x cannot be made: the one around it is not there. Make that folder, or name another path.",
+        ),
+        ("circle", VALUE, "/circle cannot be written (its links lead in a circle). "),
+        ("secret/x/y", VALUE, "/secret/x/y cannot be written (Not a directory). "),
+        (
+            "x" * 300,
+            VALUE,
+            " cannot be written (File name too long). Mend that, or name another path.",
+        ),
+        ("x", " \n", "the value is empty. Give it a value."),
+        ("x", f"{VALUE}\udc80", "the value is not text. Copy it once more."),
+    ],
+)
+def test_a_secret_that_has_no_place_is_refused_in_words(file: Path, path: str, value: str, told: str) -> None:
+    """They name the place and the remedy, never the value; nothing is written."""
+    folder = file.parent
+    (folder / "folder").mkdir()
+    (folder / "circle").symlink_to("circle")
+    os.mkfifo(folder / "pipe")
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SecretUnwritable) as caught:
+        write_secret(folder / path, value)
+    assert told in str(caught.value)
+    assert VALUE not in str(caught.value)
+    assert sorted(folder.rglob("*")) == before
+    assert file.read_text() == f"{VALUE}\n"
+
+
 def test_the_redactor_hides_what_it_knows() -> None:
     """Every known value becomes stars, the longer one first where one holds another."""
     redactor = Redactor(["abcd", "abcdef"])
@@ -159,3 +226,10 @@ def test_a_secret_as_an_argument_of_a_log_record_is_stars(file: Path) -> None:
     """Even a logger that knows nothing of the redactor writes stars."""
     record = logging.LogRecord("n", logging.INFO, "p", 1, "token %s", (Secret.from_file(file),), None)
     assert record.getMessage() == f"token {HIDDEN}"
+
+
+def test_a_held_secret_takes_what_is_written_to_it() -> None:
+    """A token that HubSpot replaces before it has a file is the newer one when the file is written."""
+    held = HeldSecret(VALUE)
+    assert held.write("newer")
+    assert (held.read_again(), held.reveal(), repr(held)) == ("newer", VALUE, HIDDEN)

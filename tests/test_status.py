@@ -99,8 +99,8 @@ def test_a_connector_tells_its_story() -> None:
 def test_a_list_is_linked_when_its_portal_is_known() -> None:
     """The list's name leads to the list in HubSpot if the account's portal is known, and is plain text otherwise."""
     assert "objectLists" not in page(WELL, NOW)
-    linked = show(replace(WELL, lists=(replace(VIP, hub_id=99),)))
-    assert "https://app.hubspot.com/contacts/99/objectLists/4711" in [link["href"] for link in linked.all("a")]
+    linked = show(replace(WELL, lists=(replace(VIP, hub_id=99, app_url="https://app.example"),)))
+    assert "https://app.example/contacts/99/objectLists/4711" in [link["href"] for link in linked.all("a")]
 
 
 def test_attention_comes_with_what_to_quote() -> None:
@@ -191,7 +191,7 @@ HOSTILE = "<script>alert('&\"')</script>"
         replace(WELL, lists=(replace(VIP, account=HOSTILE),)),
         replace(WELL, lists=(replace(VIP, source=HOSTILE),)),
         replace(WELL, lists=(replace(VIP, list_name=HOSTILE),)),
-        replace(WELL, lists=(replace(VIP, list_name=HOSTILE, hub_id=99),)),
+        replace(WELL, lists=(replace(VIP, list_name=HOSTILE, hub_id=99, app_url=f"https://{HOSTILE}"),)),
         replace(WELL, lists=(replace(VIP, last_outcome=HOSTILE),)),
         replace(WELL, lists=(replace(VIP, attention=replace(GONE, reason=HOSTILE)),)),
         replace(WELL, lists=(replace(VIP, attention=replace(GONE, message=HOSTILE)),)),

@@ -13,7 +13,7 @@ from consumer.hubspot.oauth import TOKEN_PATH, OAuth
 from consumer.kafka.reader import TopicReader
 from consumer.kafka.registry import SchemaRegistry, new_client
 from consumer.secret import Redactor
-from consumer.settings import Settings, Surroundings
+from consumer.settings import Account, Settings, Surroundings
 
 LONGEST_TIMEOUT = 10.0  # seconds of one request to HubSpot: a person waits
 
@@ -25,16 +25,21 @@ class PropertiesRefused(ConsumerError):  # noqa: N818 - the name says what is th
 @contextmanager
 def lists_client(settings: Settings, account: str, redactor: Redactor) -> Iterator[ListsClient]:
     """Give a client of one account's lists."""
-    auth = _oauth(settings, account, redactor)
-    timeout = min(settings.hubspot.timeout, LONGEST_TIMEOUT)
-    with closing(ListsClient(settings.hubspot.base_url, timeout, auth, ca=settings.hubspot.ca)) as client:
+    with closing(lists_client_of(settings, account, settings.accounts[account], redactor)) as client:
         yield client
+
+
+def lists_client_of(settings: Surroundings, name: str, account: Account, redactor: Redactor) -> ListsClient:
+    """Give the same of an account that the file need not have. The caller closes it."""
+    timeout = min(settings.hubspot.timeout, LONGEST_TIMEOUT)
+    auth = _oauth(settings, name, account, redactor)
+    return ListsClient(settings.hubspot.base_url, timeout, auth, ca=settings.hubspot.ca)
 
 
 @contextmanager
 def hubspot_client(settings: Settings, account: str, redactor: Redactor) -> Iterator[HubSpotClient]:
     """Give a client that reads one account as the service does: one attempt per call."""
-    auth = _oauth(settings, account, redactor)
+    auth = _oauth(settings, account, settings.accounts[account], redactor)
     base_url, timeout, ca = settings.hubspot.base_url, settings.hubspot.timeout, settings.hubspot.ca
     with closing(HubSpotClient(base_url, timeout, auth, ca=ca)) as client:
         yield client
@@ -67,7 +72,6 @@ def kafka_properties(settings: Surroundings) -> Mapping[str, str | int | float |
     return {"log_level": 2, **settings.kafka}
 
 
-def _oauth(settings: Settings, account: str, redactor: Redactor) -> OAuth:
-    its = settings.accounts[account]
+def _oauth(settings: Surroundings, name: str, its: Account, redactor: Redactor) -> OAuth:
     token_url = settings.hubspot.base_url + TOKEN_PATH
-    return OAuth(account, token_url, its.client_id, its.client_secret, its.refresh_token, redactor, time.monotonic)
+    return OAuth(name, token_url, its.client_id, its.client_secret, its.refresh_token, redactor, time.monotonic)

@@ -12,6 +12,7 @@ from consumer.commands.common import NAME, ask, config_option, json_lines_option
 from consumer.hubspot.lists_client import ContactList
 from consumer.secret import Redactor
 from consumer.settings import Settings
+from consumer.settings.names import free_name
 
 account_option = click.option(
     "--account", metavar="NAME", help="The account of the configuration; needed where there are several."
@@ -106,12 +107,9 @@ def _show(settings: Settings, account: str, found: list[ContactList], *, as_json
 
 
 def _snippet(settings: Settings, account: str, made: ContactList) -> str:
-    name = re.sub(r"[^a-z0-9]+", "-", made.name.casefold()).strip("-")[:100]
-    if not name or name in settings.connectors:
-        name = f"{name or 'list'}-{made.list_id}"
     return (
         f"connectors:\n"
-        f"  {_yaml(name)}:\n"
+        f"  {_yaml(free_name(made.name, settings.connectors))}:\n"
         f"    account: {_yaml(account)}\n"
         f"    list_id: {made.list_id}\n"
         f"    source: audience:ID    # or journey:ID"

@@ -2,18 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from consumer.audit import UnknownMembers
-from consumer.changes import Action, TopicPartition
+from consumer.changes import Action
 from consumer.commands import clients, tables
 from consumer.commands.audit import compare, problem
 from consumer.commands.common import NAME, ask, config_option, json_option, load_or_exit
-from consumer.commands.summary import Summary, sending, show_rows
+from consumer.commands.summary import sending, show_rows
 from consumer.drift import Listed
 from consumer.errors import ConsumerError
 from consumer.intents import EVERYBODY
@@ -21,6 +20,7 @@ from consumer.kafka.fold import fold_log
 from consumer.kafka.reader import Extent
 from consumer.secret import Redactor
 from consumer.settings import Settings
+from consumer.summary import Summary
 
 Extents = Mapping[str, Sequence[Extent]]
 
@@ -105,12 +105,9 @@ def _ask(settings: Settings, connector: str, number: int) -> None:
 def _send(settings: Settings, redactor: Redactor, connector: str, extents: Extents, unknown: Iterable[int]) -> Summary:
     from consumer import app  # noqa: PLC0415 - it loads slowly
 
-    starts = {TopicPartition(topic, each.partition): each.begin for topic in extents for each in extents[topic]}
     summary = Summary()
     with tables.progress() as begin:
-        assembled = partial(app.assemble_rebuild, unknown=unknown)
-        its = app.for_replay(settings, {connector})
-        summary.add(app.replay(its, redactor, assembled, starts, sending(begin)))
+        summary.add(app.rebuild(settings, redactor, connector, extents, sending(begin), unknown=unknown))
     return summary
 
 

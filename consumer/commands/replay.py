@@ -22,7 +22,7 @@ from consumer.commands.common import (
     since_option,
 )
 from consumer.commands.results import place as written
-from consumer.commands.summary import Begin, Summary, sending, show_rows
+from consumer.commands.summary import Begin, sending, show_rows
 from consumer.history import Position, Wanted
 from consumer.hubspot.answers import record_number
 from consumer.intents import Intent
@@ -30,6 +30,7 @@ from consumer.kafka.reader import CHANGES, DEAD_LETTERS, RESULTS, Extent, TopicR
 from consumer.router import ACTIONS, Delivered, Router
 from consumer.secret import Redactor
 from consumer.settings import Settings
+from consumer.summary import Summary
 from consumer.targets import NO_LONGER, NOT_THERE, TAKEN, UNREADABLE, Key, Place, Plan, Selection, Span, Whom, Word
 
 CLOCKS = 3_600.0  # seconds by which the clocks of brokers and services may differ, and more

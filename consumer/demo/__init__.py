@@ -158,7 +158,7 @@ def _settings(bootstrap: str, hubspot: str, folder: Path) -> Settings:
             "schema_registry": {"url": "mock://demo"},
             "topics": {"changes": [TOPIC]},
             "window": {"max_age": "500ms", "max_contacts": 500},
-            "hubspot": {"base_url": hubspot, "timeout": "5s", "settle": "2s"},
+            "hubspot": {"base_url": hubspot, "app_url": hubspot, "timeout": "5s", "settle": "2s"},
             "accounts": {"demo": {"client_id": CLIENT_ID, "requests_per_10s": 100, **secrets}},
             "connectors": {
                 source_id: {

@@ -200,6 +200,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> Recoverable
     reason, scope = _REFUSALS.get(status, ("UNEXPECTED_STATUS", Scope.BATCH))
     if details.category == "MISSING_SCOPES":  # what the account's credentials may not do, they may do on no list
         scope = Scope.ACCOUNT
+        details = replace(details, message=_with_scopes(details.message, said))
     return Terminal(details, reason, scope)
 
 
@@ -258,6 +259,16 @@ def _details(status: int, headers: Mapping[str, str], said: Mapping[str, Any]) -
         message=_text(said.get("message")),
         correlation_id=_text(said.get("correlationId")) or _text(headers.get("x-hubspot-correlation-id")),
     )
+
+
+def _with_scopes(message: str | None, said: Mapping[str, Any]) -> str | None:
+    """Add the scopes that the call needs, which HubSpot names in the context of its errors alone."""
+    errors = said.get("errors")
+    contexts = [each.get("context") for each in errors if isinstance(each, dict)] if isinstance(errors, list) else []
+    named = [each.get("requiredGranularScopes") for each in contexts if isinstance(each, dict)]
+    scopes = dict.fromkeys(str(scope) for each in named if isinstance(each, list) for scope in each)
+    needs = f"the call needs {', '.join(scopes)}" if scopes else None
+    return _text(" ".join(filter(None, (message, needs and f"({needs})"))))
 
 
 def _text(value: object) -> str | None:

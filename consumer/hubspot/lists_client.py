@@ -6,24 +6,25 @@ not asked for twice: HubSpot may have made it.
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from consumer.errors import ConsumerError
-from consumer.hubspot import answers
+from consumer.hubspot import answers, tokens
 from consumer.hubspot.client import LISTS, NEVER_LEFT
-from consumer.hubspot.network import NetworkTransport
 from consumer.hubspot.oauth import CALL, TOKEN_PATH, Call, OAuth, RefreshError
-from consumer.hubspot.transport import BoundedTransport
+from consumer.hubspot.transport import make_client
 from consumer.outcomes import UNREADABLE, Details, ListFacts, Recoverable, Scope, Terminal
 from consumer.secret import Secret
 
 CONTACTS = "0-1"  # HubSpot's object type of contacts
 KINDS = ("MANUAL", "SNAPSHOT")  # the processing types of lists whose members can be set
+ACTIVE = "DYNAMIC"  # and of those whose members HubSpot finds itself
 PAGE = 500  # the most that a search gives at once
 PAUSES = (1.0, 2.0)  # seconds before the second and the third attempt
 LONGEST_PAUSE = 15.0  # where HubSpot asks for more than this, the person is told instead
@@ -68,7 +69,7 @@ class CallFailed(ConsumerError):  # noqa: N818 - the name says what is the case
         self.wait = passing.wait if passing is not None and passing.wait <= LONGEST_PAUSE else None
         self.late = passing is not None and passing.late
         self.sub_category = sub_category
-        self.told = _told(verdict.details)
+        self.told = verdict.details.in_words()
         self.remedy = remedy or _REMEDIES.get(verdict.reason, _ANY_REMEDY)
         super().__init__(f"{self.told}. {self.remedy}.")
 
@@ -102,24 +103,31 @@ class ListsClient:
     ) -> None:
         self._auth = auth
         self._sleep = sleep
-        inner = transport or NetworkTransport(timeout, ca)
-        self._client = httpx.Client(
-            base_url=base_url, timeout=timeout, transport=BoundedTransport(inner, timeout), trust_env=False
-        )
+        self._client = make_client(base_url, timeout, transport, ca)
 
     def scopes(self, client_id: str, client_secret: Secret) -> frozenset[str]:
         """Give the scopes of the access token, which is renewed first. Raises CallFailed."""
         path = f"{TOKEN_PATH}/introspect"
         answer = _object(self._call("POST", path, auth=_Introspection(self._auth, client_id, client_secret)))
-        granted = answer.get("scopes")
-        if answer.get("active") is not True or not isinstance(granted, list):
+        granted = tokens.scopes(answer)
+        if answer.get("active") is not True or granted is None:
             details = Details(message="HubSpot does not know the access token that it gave")
             raise CallFailed(Terminal(details, "UNAUTHORIZED", Scope.ACCOUNT))
-        return frozenset(map(str, granted))
+        return granted
 
-    def search(self, text: str = "") -> Iterator[ContactList]:
-        """Yield the contact lists whose members can be set and whose names contain `text`. Raises CallFailed."""
-        wanted: dict[str, Any] = {"count": PAGE, "processingTypes": list(KINDS), "objectTypeId": CONTACTS}
+    def search(self, text: str = "", *, active: bool = False, at_most: int | None = None) -> Iterator[ContactList]:
+        """Yield the contact lists whose members can be set and whose names contain `text`. Raises CallFailed.
+
+        `active`: also those that HubSpot fills itself, which are `unusable`. `at_most` so many, and no page beyond.
+        """
+        return islice(self._search(text, (*KINDS, ACTIVE) if active else KINDS, at_most or PAGE), at_most)
+
+    def _search(self, text: str, kinds: Sequence[str], count: int) -> Iterator[ContactList]:
+        wanted: dict[str, Any] = {
+            "count": min(count, PAGE),
+            "processingTypes": list(kinds),
+            "objectTypeId": CONTACTS,
+        }
         if text:
             wanted["query"] = text
         offset: int | None = 0
@@ -261,13 +269,3 @@ def _sub_category(response: httpx.Response) -> str | None:
     except CallFailed:
         return None
     return said if isinstance(said, str) else None
-
-
-def _told(details: Details) -> str:
-    """Say in one clause what HubSpot said."""
-    if details.status is None:
-        return details.message or "HubSpot gave no answer"
-    said = " ".join(filter(None, (f"HubSpot answered {details.status}", details.category)))
-    message = "" if details.message is None else f": {details.message.rstrip('.')}"
-    quoted = "" if details.correlation_id is None else f" (correlation id {details.correlation_id})"
-    return f"{said}{message}{quoted}"

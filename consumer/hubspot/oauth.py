@@ -4,25 +4,22 @@ The access token is renewed before it expires, by one worker at a time. HubSpot 
 is needed; only the category EXPIRED_AUTHENTICATION is, and then the next request renews it.
 """
 
-import json
 import math
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
 
 from consumer import log
-from consumer.hubspot import answers
-from consumer.outcomes import Details, Recoverable, Refresh, Scope, Terminal
+from consumer.hubspot import answers, tokens
+from consumer.outcomes import Recoverable, Refresh, Scope, Terminal
 from consumer.permit import Permit
 from consumer.secret import Redactor, Secret, SecretUnreadable
 
 TOKEN_PATH = "/oauth/2026-03/token"  # noqa: S105 - a path, not a secret
 RENEW_BEFORE = 300.0  # seconds before its end that a token is renewed, though never more than a sixth of its life
-LONGEST_LIFE = 86_400.0 * 366  # seconds; what is longer, or no number at all, is no life of an access token
-PASSING = frozenset({408, 423, 429, 477})  # besides all from 500 up: the token endpoint may answer otherwise later
 CALL = "consumer.call"  # the key of a Call among an httpx request's extensions
 
 _log = log.get(__name__)
@@ -158,8 +155,8 @@ class OAuth(httpx.Auth):
             self._redactor.forget(self._token.access)
         self._redactor.add(answer["access_token"])  # after that, for it may be the same once more
         life = float(answer["expires_in"])
-        hub_id = answer.get("hub_id")
-        self.hub_id = hub_id if isinstance(hub_id, int) else self.hub_id
+        hub_id = tokens.portal(answer)
+        self.hub_id = self.hub_id if hub_id is None else hub_id
         self._token = _Token(answer["access_token"], self._clock() + life - min(RENEW_BEFORE, life / 6))
         rotated = answer.get("refresh_token")
         if isinstance(rotated, str) and rotated and rotated != used:
@@ -177,40 +174,12 @@ class OAuth(httpx.Auth):
 
     def _meaning(self, response: httpx.Response) -> Recoverable | Terminal | None:
         """Say what the token endpoint's answer means; None if it holds a token."""
-        answer = _json(response)
-        message = _text(answer, "error_description") or _text(answer, "message")
-        details = Details(
-            status=response.status_code,
-            category=_text(answer, "status"),
-            message=None if message is None else self._redactor.clean(message),  # it may quote what was sent
-            correlation_id=_text(answer, "correlationId") or _text(response.headers, "x-hubspot-correlation-id"),
-        )
+        details = tokens.details(response, self._redactor)
         if response.is_success:
-            return None if _is_token(answer) else Recoverable(details, "refresh_failed", account_wide=True)
-        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR or response.status_code in PASSING:
+            usable = tokens.holds_token(tokens.json_object(response))
+            return None if usable else Recoverable(details, "refresh_failed", account_wide=True)
+        if tokens.passes(response):
             said = answers.refusal(response.status_code, response.headers, response.content)
             wait = said.wait if isinstance(said, Recoverable) else 0.0
             return Recoverable(details, "refresh_failed", wait=wait, account_wide=True)
         return Terminal(details, "INVALID_GRANT", Scope.ACCOUNT)
-
-
-def _is_token(answer: dict[str, Any]) -> bool:
-    """Tell whether there is a token that fits into a header, and a life that ends."""
-    access, life = answer.get("access_token"), answer.get("expires_in")
-    usable = isinstance(access, str) and access != "" and access.isascii() and access.isprintable()
-    return usable and isinstance(life, int | float) and 0 < life < LONGEST_LIFE
-
-
-def _json(response: httpx.Response) -> dict[str, Any]:
-    try:
-        answer = json.loads(response.content)
-    except (ValueError, RecursionError):
-        return {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _text(answer: Mapping[str, Any], key: str) -> str | None:
-    value = answer.get(key)
-    if not isinstance(value, str) or not value:
-        return None
-    return value[: answers.LONGEST_TEXT].encode(errors="replace").decode()  # JSON may hold halves of characters

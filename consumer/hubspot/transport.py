@@ -10,6 +10,8 @@ from contextlib import closing
 
 import httpx
 
+from consumer.hubspot.network import NetworkTransport
+
 MOST_BYTES = 16 * 1024 * 1024  # an answer about 100,000 contacts has about 2 MB
 
 
@@ -52,3 +54,9 @@ class BoundedTransport(httpx.BaseTransport):
             if self._clock() > deadline:
                 raise httpx.ReadTimeout("the answer did not end in time")
             yield piece
+
+
+def make_client(base_url: str, timeout: float, transport: httpx.BaseTransport | None, ca: str | None) -> httpx.Client:
+    """Make a client for what a person waits for; through `transport`, else the network (`ca`: NetworkTransport)."""
+    bounded = BoundedTransport(transport or NetworkTransport(timeout, ca), timeout)
+    return httpx.Client(base_url=base_url, timeout=timeout, transport=bounded, trust_env=False)

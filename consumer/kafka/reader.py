@@ -35,7 +35,9 @@ from consumer.kafka.registry import Found, SchemaRegistry, Unknown, Unreachable
 PATIENCE = 8.0  # seconds without an answer from Kafka until the reader gives up
 REGISTRY_PATIENCE = 30.0  # the same for the registry, whose client has a timeout of its own
 MOST_MESSAGES = 1_000  # in one batch
-BATCH_WITHIN = 0.1  # seconds that a batch may take to fill; the last one of a partition always takes them
+BATCH_WITHIN = 0.1  # seconds that a batch may take to fill; one takes them where offsets are without a message
+
+FETCH_WAIT = 10  # ms for which a broker may keep an answer that is empty: the next partition waits behind it
 
 _END = KafkaError._PARTITION_EOF  # noqa: SLF001 - the client's public names
 
@@ -93,6 +95,7 @@ class TopicReader:
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "error_cb": self._errors,
+            "fetch.wait.max.ms": FETCH_WAIT,
         }
         try:
             self._consumer = Consumer(consumer_properties(properties, own))
@@ -198,22 +201,23 @@ class TopicReader:
             return
         self._consumer.assign([KafkaPartition(topic, extent.partition, extent.begin)])
         try:
-            ended = False
-            while not ended:
-                batch = self._poll(topic, extent.partition)
+            position = extent.begin
+            while position < extent.end:
+                batch = self._poll(topic, extent.partition, min(MOST_MESSAGES, extent.end - position))
                 messages = [each for each in batch if each.error() is None]
                 # Beyond the end lies what was written since; what ends a transaction has an offset, but is no message.
-                ended = len(messages) < len(batch) or (messages[-1].offset() or 0) >= extent.end - 1
+                ended = len(messages) < len(batch)
+                position = extent.end if ended else (messages[-1].offset() or 0) + 1
                 yield [each for each in messages if (each.offset() or 0) < extent.end]
         finally:
             self._consumer.unassign()
 
-    def _poll(self, topic: str, partition: int) -> list[Any]:
-        """Give the next messages of a partition, followed by its end if that was reached."""
+    def _poll(self, topic: str, partition: int, most: int) -> list[Any]:
+        """Give the next messages of a partition, `most` at most, followed by its end if that was reached."""
         deadline = time.monotonic() + self._patience
         while time.monotonic() < deadline:
             try:
-                polled = self._consumer.consume(MOST_MESSAGES, BATCH_WITHIN)
+                polled = self._consumer.consume(most, BATCH_WITHIN)
             except KafkaException as error:
                 raise self._failed(topic, error.args[0]) from error
             ours = [each for each in polled if (each.topic(), each.partition()) == (topic, partition)]

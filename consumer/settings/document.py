@@ -5,7 +5,7 @@ No value of the file gets into a problem: a password may stand where the file is
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -20,11 +20,17 @@ MOST_VALUES = 500_000  # 10,000 connectors have 60,000; aliases of aliases of al
 
 @dataclass(frozen=True)
 class Document:
-    """A file's top-level mapping, the line (from 1) of each place in it, and the keys that are in it twice."""
+    """A file's text, its top-level mapping, the line (from 1) of each place in it, and the keys that are in it twice.
 
-    tree: dict[object, object]
-    lines: dict[Place, int]
-    twice: tuple[Problem, ...]
+    `root` has the same values with the marks of where they stand; None where the text holds no value.
+    """
+
+    path: Path
+    text: str = field(repr=False)
+    tree: dict[object, object] = field(repr=False)
+    root: Node | None = field(repr=False)
+    lines: dict[Place, int] = field(repr=False)
+    twice: tuple[tuple[Place, Problem], ...]
 
     def line(self, place: Place) -> int | None:
         """Return the line of `place`, or of the nearest thing around it that the file has."""
@@ -35,20 +41,31 @@ class Document:
 
 def read(path: Path) -> Document:
     """Read the YAML file `path`; raises ConfigurationError where no mapping can be read from it."""
+    said = text(path)
+    if said is None:
+        raise _unusable(path, "the file is not there", "Create it, or name another with --config")
+    read = parse(path, said)
+    if not isinstance(read.root, MappingNode):
+        raise _unusable(path, "the file is empty", "Write at least kafka, accounts and connectors into it")
+    return read
+
+
+def text(path: Path) -> str | None:
+    """Read the text of `path` as it is, line ends included; None if it is not there. Raises ConfigurationError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
-        raise _unusable(path, "the file is not there", "Create it, or name another with --config") from None
+        return None
     except OSError as error:
         raise _unusable(path, f"the file cannot be read ({error.strerror})", "Give this user the right to") from None
     except UnicodeDecodeError:
         raise _unusable(path, "the file is not UTF-8 text", "Save it as UTF-8") from None
-    return _parse(path, text)
 
 
-def _parse(path: Path, text: str) -> Document:
+def parse(path: Path, text: str) -> Document:
+    """Read `text`, which is that of `path`; nothing but comments is an empty mapping. Raises ConfigurationError."""
     lines: dict[Place, int] = {}
-    twice: list[Problem] = []
+    twice: list[tuple[Place, Problem]] = []
     try:
         node = _yaml().compose(text)
         for number, (place, line) in enumerate(_places(node, ())):
@@ -57,7 +74,7 @@ def _parse(path: Path, text: str) -> Document:
                 raise _unusable(path, rule, "Use fewer aliases of aliases")
             if place in lines:
                 rule = f"the key is here twice, first in line {lines[place]}"
-                twice.append(Problem(place_text(place), line, rule, "Keep one of them"))
+                twice.append((place, Problem(place_text(place), line, rule, "Keep one of them")))
             lines.setdefault(place, line)
         tree = _yaml().load(text)
     except MarkedYAMLError as error:
@@ -70,10 +87,10 @@ def _parse(path: Path, text: str) -> Document:
         rule = "is nested without end"
         raise _unusable(path, rule, "Use no alias inside the value that it names") from None
     if tree is None:
-        raise _unusable(path, "the file is empty", "Write at least kafka, accounts and connectors into it")
+        tree = {}
     if not isinstance(tree, dict):
         raise _unusable(path, "must be a mapping at its top level", "Begin with a line such as `kafka:`")
-    return Document(tree, lines, tuple(twice))
+    return Document(path, text, tree, node, lines, tuple(twice))
 
 
 def _yaml() -> YAML:

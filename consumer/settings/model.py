@@ -47,10 +47,11 @@ class Window(_Section):
 class HubSpot(_Section):
     """Where HubSpot is, how long one request may take, and how long one without an answer may still act (seconds).
 
-    `ca`: the authorities that are trusted instead of the usual ones.
+    `app_url`: where its pages for people are. `ca`: the authorities that are trusted instead of the usual ones.
     """
 
     base_url: BaseUrl = "https://api.hubapi.com"
+    app_url: BaseUrl = "https://app.hubspot.com"
     timeout: Timespan = 30.0
     settle: Duration = 120.0
     ca: Certificates | None = Field(default=None, repr=False)

@@ -17,7 +17,8 @@ class SetupProblem(ConsumerError):  # noqa: N818 - the name says what is the cas
 
     `kind` names the case for pages and tests: `consent_denied`, `wrong_state`, `missing_scope`, `wrong_client_secret`,
     `redirect_not_registered`, `code_used`, `no_lists_tool`, `other_app`, `other_portal`, `token_revoked`,
-    `hubspot_down`, `kafka_down`, `name_taken`, `older_id`, `file_changed`, `invalid`, `not_found`, `failed`.
+    `hubspot_down`, `kafka_down`, `name_taken`, `older_id`, `file_changed`, `not_authorized`, `invalid`,
+    `not_found`, `failed`.
     """
 
     def __init__(self, kind: str, told: str, remedy: str, *, field: str | None = None) -> None:
@@ -79,11 +80,16 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What came of an authorization. `again`: the account had been authorized before, and its token was replaced."""
+    """What came of an authorization. `again`: the account is in the file.
+
+    `written`: its new refresh token is in its secret file. Else that waits in memory until a connector of the account
+    is saved or the commands for Kubernetes are shown: the file names a place that this machine does not have.
+    """
 
     account: str
     hub_id: int | None
     again: bool
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +188,7 @@ class Commands:
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """How far a rebuild of a connector's list is. `total` is 0 until it is known; `summary`: what came of it, in words."""
+    """How far a rebuild of a connector's list is, in contacts. `summary`: what came of how many, and what that is."""
 
     connector: str
     state: Literal["running", "done", "failed"]

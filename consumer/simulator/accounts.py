@@ -103,6 +103,10 @@ class Account:
     `contacts` are the record ids that exist: a container (a range costs nothing) or a function of the id. `merged` maps
     the id of a contact that was merged away to the one that survived. `quota` is per ten seconds, `search_quota` per
     second, `daily_quota` from midnight to midnight; None is no limit.
+
+    Of the app: `redirect_uris` are registered, `app_scopes` are those it may ask for; what one account of a client id
+    says holds for all. Of the portal: it has no tool for `unavailable_scopes`, so consent to them is refused and calls
+    that need them are, too, though a token tells that it has them; `withheld_scopes` are not granted, without a word.
     """
 
     name: str
@@ -111,6 +115,10 @@ class Account:
     refresh_token: str | None = field(repr=False)
     hub_id: int = 1001
     scopes: set[str] = field(default_factory=lambda: set(SCOPES))
+    redirect_uris: set[str] = field(default_factory=set)
+    app_scopes: set[str] = field(default_factory=lambda: set(SCOPES))
+    unavailable_scopes: set[str] = field(default_factory=set)
+    withheld_scopes: set[str] = field(default_factory=set)
     contacts: Container[int] | Callable[[int], bool] = field(default=range(1, 1_000_001), repr=False)
     merged: dict[int, int] = field(default_factory=dict, repr=False)
     quota: int | None = 110

@@ -22,6 +22,7 @@ class _Access:
 class _Code:
     account: Account
     redirect_uri: str
+    scopes: frozenset[str] | None  # None: those that the account has already
 
 
 class OAuth:
@@ -46,10 +47,10 @@ class OAuth:
         self._access[token] = _Access(account, now + expires_in)
         return token
 
-    def authorize(self, account: Account, redirect_uri: str) -> str:
-        """Make the code that a browser brings back once a person has agreed; good for one use."""
+    def authorize(self, account: Account, redirect_uri: str, scopes: Iterable[str] | None = None) -> str:
+        """Make the code that a browser brings back once a person has granted `scopes`; good for one use."""
         code = self._name("code", account)
-        self._codes[code] = _Code(account, redirect_uri)
+        self._codes[code] = _Code(account, redirect_uri, None if scopes is None else frozenset(scopes))
         return code
 
     def expire(self, request: Request, now: float) -> None:
@@ -67,7 +68,7 @@ class OAuth:
 
     def client_account(self, request: Request) -> Account | None:
         """Account that an OAuth form is about, else any account of the client, else None."""
-        form = _form(request)
+        form = read_form(request)
         mine = [account for account in self._accounts.values() if account.client_id == form.get("client_id")]
         code = self._codes.get(form.get("code", ""))
         if code and code.account in mine:
@@ -86,7 +87,7 @@ class OAuth:
         if access.expires_at <= call.now:
             raise RefusedError(error(401, "EXPIRED_AUTHENTICATION", "The access token has expired."))
         needed = call.endpoint.scopes if call.endpoint else ()
-        if not access.account.scopes.issuperset(needed):
+        if not (access.account.scopes - access.account.unavailable_scopes).issuperset(needed):
             raise RefusedError(missing_scopes(needed))
 
     def check_client(self, call: Call) -> None:
@@ -95,14 +96,14 @@ class OAuth:
             raise RefusedError(oauth_error("invalid_request", "BAD_REQUEST", "the body must be form encoded"))
         if call.account is None:
             raise RefusedError(oauth_error("invalid_client", "BAD_CLIENT_ID", "missing or unknown client id"))
-        if _form(call.request).get("client_secret") != call.account.client_secret:
+        if read_form(call.request).get("client_secret") != call.account.client_secret:
             raise RefusedError(oauth_error("invalid_client", "BAD_CLIENT_SECRET", "missing or wrong client secret"))
 
     # The three calls. The client has been checked, and `account` is whom the form is about.
 
     def token(self, account: Account, call: Call) -> Answer:
         """Give an access token for a code or a refresh token."""
-        form = _form(call.request)
+        form = read_form(call.request)
         match form.get("grant_type"):
             case "authorization_code":
                 self._redeem(account, form)
@@ -128,7 +129,7 @@ class OAuth:
 
     def introspect(self, account: Account, call: Call) -> Answer:
         """Tell what a token is; one that is unknown, expired or another app's is not active."""
-        token = _form(call.request).get("token", "")
+        token = read_form(call.request).get("token", "")
         about = {
             "active": True,
             "hub_id": account.hub_id,
@@ -144,7 +145,7 @@ class OAuth:
 
     def revoke(self, account: Account, call: Call) -> Answer:
         """End a token; an unknown one is no error. Access tokens outlive the refresh token they came from."""
-        token = _form(call.request).get("token", "")
+        token = read_form(call.request).get("token", "")
         if token and token == account.refresh_token:
             account.refresh_token = None
         elif token in self._access and self._access[token].account is account:
@@ -158,6 +159,8 @@ class OAuth:
         if form.get("redirect_uri") != code.redirect_uri:
             raise RefusedError(oauth_error("invalid_grant", "BAD_REDIRECT_URI", "not the redirect the code is for"))
         del self._codes[form["code"]]
+        if code.scopes is not None:
+            account.scopes = set(code.scopes)
 
     def _name(self, kind: str, account: Account) -> str:
         self._issued += 1
@@ -176,7 +179,8 @@ def _bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _form(request: Request) -> dict[str, str]:
+def read_form(request: Request) -> dict[str, str]:
+    """Read a body as a form; the last of a name counts, and what is no form has no fields."""
     return dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
 
 

@@ -9,7 +9,8 @@ Every request goes the same way:
 5. The first fault in whose scope the request is.
 6. The endpoint.
 
-So a fault hits only what would otherwise be served. There is no clock, I/O, lock or log in here. The time is in seconds
+So a fault hits only what would otherwise be served. A page that a person's browser asks for is no call of the app: none
+of this concerns it, and it is not in the log. There is no clock, I/O, lock or log in here. The time is in seconds
 from anywhere and never goes back.
 """
 
@@ -38,6 +39,7 @@ from consumer.simulator.messages import (
     rate_limit,
 )
 from consumer.simulator.oauth import OAuth
+from consumer.simulator.pages import Pages
 from consumer.simulator.replies import reply_to
 
 _CUT = Answer(0)
@@ -47,9 +49,9 @@ _UNREADABLE = '{"recordsIdsAdded": ["1'
 class Portal:
     """Any number of accounts behind one address.
 
-    `log` holds every request handled unless `keep_log` is off; `statuses` counts them by status (None: cut) either way.
-    `violations` names what must never have been sent. Two portals with the same `seed` that get the same requests at
-    the same times give the same replies.
+    `log` holds every request handled, but for those of pages for people, unless `keep_log` is off; `statuses` counts
+    them by status (None: cut) either way. `violations` names what must never have been sent. Two portals with the same
+    `seed` that get the same requests at the same times give the same replies.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Portal:
         self._seed = seed
         self._faults = Schedule(seed)
         self._oauth = OAuth(self.accounts)
+        self._pages = Pages(self.accounts, self._oauth)
         self._endpoints = [
             (re.compile(endpoint.path), endpoint)
             for endpoint in (*lists.ENDPOINTS, *contacts.ENDPOINTS, *self._oauth.endpoints)
@@ -123,6 +126,9 @@ class Portal:
     def handle(self, request: Request, now: float) -> Reply:
         """Answer one request that arrives at `now`."""
         self.advance(now)
+        page = self._pages.answer(request)
+        if page is not None:
+            return page
         self._number += 1
         call = self._understand(request, now)
         fault = None

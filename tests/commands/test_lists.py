@@ -70,7 +70,7 @@ def test_create_makes_a_list_and_says_what_to_write(world: World, tmp_path: Path
     assert (name, connector.account, connector.list_id) == ("vip-customers-2026", "acme", 11)
 
 
-@pytest.mark.parametrize(("name", "connector"), [("vip!", "vip-11"), ("日本", "list-11"), ("True", "true"), ("7", "7")])
+@pytest.mark.parametrize(("name", "connector"), [("vip!", "vip-2"), ("日本", "list"), ("True", "true"), ("7", "7")])
 def test_the_snippets_name_is_free_and_text(world: World, name: str, connector: str) -> None:
     """Whatever the list is called, the connector gets a name that is not taken and that YAML takes for text."""
     snippet = YAML(typ="safe").load(world.call("lists", "create", name).stdout.partition("\n\n")[2])

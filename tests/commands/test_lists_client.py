@@ -59,6 +59,24 @@ def test_lists_by_a_part_of_their_name(world: Asked) -> None:
     assert [each.list_id for each in world.lists.search("winb")] == [11]
 
 
+def test_active_lists_as_well(world: Asked) -> None:
+    """Asked for active lists, a search gives them too, and why they cannot be chosen."""
+    world.account.add_list(Held(12, "Active", processing_type="DYNAMIC", members=[1]))
+    world.account.add_list(Held(13, "Companies", object_type_id="0-2", processing_type="DYNAMIC"))
+    found = list(world.lists.search(active=True))
+    assert found == [ContactList(10, "VIP", 0), ContactList(12, "Active", 1, "LIST_DYNAMIC")]
+
+
+@pytest.mark.parametrize("most", [1, 7, PAGE, PAGE + 1])
+def test_no_more_than_so_many(world: Asked, most: int) -> None:
+    """A search that is to give so many lists gives no more, and asks for no page that nobody wants."""
+    for number in range(2 * PAGE):
+        world.account.add_list(Held(100 + number, f"List {number}"))
+    assert len(list(world.lists.search(at_most=most))) == most
+    asked = [json.loads(each.content)["count"] for each in world.wire.requests if each.url.path == SEARCH]
+    assert asked == ([most] if most <= PAGE else [PAGE, PAGE])
+
+
 def test_all_pages_are_read(world: Asked) -> None:
     """An account with many lists shows all of them, each once."""
     for number in range(2 * PAGE):

@@ -37,13 +37,13 @@ LAYERS = {
     "words": Layer("changes outcomes reads errors", "", PLAIN),
     "decisions": Layer(
         "accounts doubts drift flight guard history hubspot.answers intents list_sync not_found offsets packed"
-        " partitions pursuit rate_limit retry router targets window",
+        " partitions pursuit rate_limit retry router sightings summary targets window",
         "words",
         PLAIN,
     ),
     "edges": Layer(
-        "admin avro decoder encoder histogram hubspot kafka lending log metrics permit ports secret settings status"
-        " templating web",
+        "admin avro decoder encoder files histogram hubspot kafka lending log metrics permit ports secret settings"
+        " status templating web",
         "words decisions version",
         ANY,
     ),
@@ -64,13 +64,13 @@ LIBRARIES = {
     "fastavro": "avro",
     "httpcore": "hubspot.network",
     "httpx": "hubspot simulator.transport",
-    "jinja2": "templating",
+    "jinja2": "simulator.pages templating",
     "markupsafe": "templating",
     "prometheus_client": "metrics histogram admin app",
     "pydantic": "settings secret simulator.bodies",
     "pydantic_core": "settings secret",
     "rich": "commands demo",
-    "ruamel": "settings.document",
+    "ruamel": "settings.document settings.editing settings.scalars",
     "starlette": "admin setup.connector_pages setup.pages setup.security setup.site simulator.server web",
     "structlog": "log",
     "uvicorn": "web simulator.server",

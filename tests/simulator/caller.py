@@ -22,6 +22,10 @@ class Settings(TypedDict, total=False):
     refresh_token: str | None
     hub_id: int
     scopes: set[str]
+    redirect_uris: set[str]
+    app_scopes: set[str]
+    unavailable_scopes: set[str]
+    withheld_scopes: set[str]
     contacts: Container[int] | Callable[[int], bool]
     merged: dict[int, int]
     quota: int | None

@@ -48,6 +48,18 @@ def client_port(response: httpx.Response) -> int:
     return int(response.extensions["network_stream"].get_extra_info("client_addr")[1])
 
 
+def test_a_browser_gives_consent() -> None:
+    """The consent page is served as HTML, and its button sends the browser to the app, which is elsewhere."""
+    redirect = "http://localhost:8765/oauth/callback"
+    asked = {"client_id": "app", "redirect_uri": redirect, "scope": "crm.lists.read", "state": "s"}
+    portal = Portal([acme(redirect_uris={redirect})])
+    with SimulatorServer(portal) as server, httpx.Client(base_url=server.url, timeout=PATIENCE) as browser:
+        page = browser.get("/oauth/authorize", params=asked)
+        back = browser.post("/oauth/authorize", params=asked, data={"account": "acme", "decision": "connect"})
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert (back.status_code, back.headers["Location"]) == (302, f"{redirect}?code=code-acme-1&state=s")
+
+
 def test_requests_share_a_connection(server: SimulatorServer) -> None:
     """Answers of all sorts, an empty one and 477 among them, keep the connection open."""
     with client_of(server) as client:

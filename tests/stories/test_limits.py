@@ -296,6 +296,7 @@ def test_what_is_told_of_the_member() -> None:
         assert [each.waiting for each in waiting.lists] == [1, 1]
         assert [each.list_name for each in waiting.lists] == ["List 0", "List 1"]
         assert [each.hub_id for each in waiting.lists] == [w.account.hub_id] * 2
+        assert {each.app_url for each in waiting.lists} == {"https://app.hubspot.com"}
         member.run_for(60)
         refused, applied = member.loop.status().lists
         assert refused.attention is not None
