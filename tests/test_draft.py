@@ -3,8 +3,11 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consumer.errors import ConfigurationError, FileChanged, NotEditable
 from consumer.settings import Connector, Source, Surroundings, load
@@ -295,6 +298,43 @@ def test_a_connector_is_removed_and_its_neighbours_stay(folder: Path) -> None:
     assert none.text == KAFKA + ACCOUNTS + "connectors: {}\n  # for Anna\n"
     assert none.problems == draft(folder, WHOLE).problems
     assert none.with_connector("vip", VIP).connectors == {"vip": VIP}
+
+
+NAMES = st.sampled_from(["vip", "gold", "yes", "007", "a.b", "zürich"])
+WANTED = st.builds(
+    Connector,
+    account=st.just("acme"),
+    list_id=st.integers(1, 2**63 - 1),
+    source=st.builds(
+        Source, st.sampled_from(["AUDIENCE", "JOURNEY"]), st.text(st.characters(codec="utf-8"), min_size=1)
+    ),
+    identifier=st.sampled_from(["2006", "007", "crm id", "true", "9" * 30]),
+    enabled=st.booleans(),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "replace", "switch", "remove"]), NAMES, NAMES, WANTED), max_size=8))
+def test_any_edits_one_after_the_other_give_what_they_say(edits: list[tuple[str, str, str, Connector]]) -> None:
+    """The connectors are as a plain mapping would be, in its order, and the rest of the file is as it was."""
+    with TemporaryDirectory() as folder:
+        edited = draft(Path(folder), WHOLE)
+    expected = dict(edited.connectors)
+    for edit, name, other, wanted in edits:
+        if edit == "add" and name not in expected:
+            edited = edited.with_connector(name, wanted)
+            expected[name] = wanted
+        elif edit == "replace" and name in expected and (name == other or other not in expected):
+            edited = edited.with_connector(other, wanted, replacing=name)
+            expected = {other if key == name else key: wanted if key == name else old for key, old in expected.items()}
+        elif edit == "switch" and name in expected:
+            edited = edited.with_enabled(name, enabled=wanted.enabled)
+            expected[name] = expected[name].model_copy(update={"enabled": wanted.enabled})
+        elif edit == "remove" and name in expected:
+            edited = edited.without_connector(name)
+            del expected[name]
+        assert list(edited.connectors.items()) == list(expected.items())
+    assert edited.text.startswith(KAFKA + ACCOUNTS + "connectors:")
+    assert "  # for Anna\n" in edited.text
 
 
 def test_an_account_is_changed_where_it_differs(folder: Path) -> None:

@@ -97,8 +97,9 @@ def test_a_connector_tells_its_story() -> None:
 
 
 def test_a_list_is_linked_when_its_portal_is_known() -> None:
-    """The list's name leads to the list in HubSpot if the account's portal is known, and is plain text otherwise."""
-    assert "objectLists" not in page(WELL, NOW)
+    """The list's name leads to the list in HubSpot if page and portal are known, and is plain text otherwise."""
+    for known in (VIP, replace(VIP, hub_id=99), replace(VIP, app_url="https://app.example")):
+        assert "objectLists" not in page(replace(WELL, lists=(known,)), NOW)
     linked = show(replace(WELL, lists=(replace(VIP, hub_id=99, app_url="https://app.example"),)))
     assert "https://app.example/contacts/99/objectLists/4711" in [link["href"] for link in linked.all("a")]
 

@@ -67,7 +67,8 @@ def parse(path: Path, text: str) -> Document:
     lines: dict[Place, int] = {}
     twice: list[tuple[Place, Problem]] = []
     try:
-        node = _yaml().compose(text)
+        yaml = _yaml()
+        node = yaml.compose(text)
         for number, (place, line) in enumerate(_places(node, ())):
             if number == MOST_VALUES:
                 rule = f"holds more than {MOST_VALUES:,} values, those of its aliases counted each time"
@@ -76,7 +77,8 @@ def parse(path: Path, text: str) -> Document:
                 rule = f"the key is here twice, first in line {lines[place]}"
                 twice.append((place, Problem(place_text(place), line, rule, "Keep one of them")))
             lines.setdefault(place, line)
-        tree = _yaml().load(text)
+        # Merge keys are resolved by changing the nodes, whose marks are still needed then.
+        tree = _yaml().load(text) if "<<" in text or node is None else yaml.constructor.construct_document(node)
     except MarkedYAMLError as error:
         rule = f"is not valid YAML ({_without_quotes(error)})"
         raise _unusable(path, rule, "Mend this line", _line(error)) from None

@@ -70,7 +70,7 @@ class Draft:
     """
 
     path: Path
-    before: str | None = field(repr=False)
+    _read: Document | None = field(repr=False)  # None: there was no file
     _said: Document = field(repr=False)
     _environ: Mapping[str, str] = field(repr=False)
 
@@ -80,13 +80,14 @@ class Draft:
 
         Raises ConfigurationError where `load` would, for what is wrong outside of accounts and connectors.
         """
-        before = document.text(path)
-        return cls(path, before, document.parse(path, before or ""), environ).sound()
+        text = document.text(path)
+        said = document.parse(path, text or "")
+        return cls(path, None if text is None else said, said, environ).sound()
 
     @property
     def is_new(self) -> bool:
         """Whether there was no file."""
-        return self.before is None
+        return self._read is None
 
     @property
     def text(self) -> str:
@@ -191,10 +192,9 @@ class Draft:
         old = None if replacing is None else self.connectors.get(replacing)
         if old is not None:
             wanted = {key: value for key, value in wanted.items() if getattr(old, key) != getattr(connector, key)}
-        draft = self
-        if replacing not in {None, name}:
-            draft = replace(self, _said=editing.rename(self._said, ("connectors", str(replacing)), name))
-        return draft._put(("connectors", name), wanted)  # noqa: SLF001 - another draft
+        if replacing in {None, name}:
+            return self._put(("connectors", name), wanted)
+        return replace(self, _said=editing.rename(self._said, ("connectors", str(replacing)), name, wanted))
 
     def with_enabled(self, name: str, *, enabled: bool) -> Self:
         """Switch a connector on or off."""
@@ -212,7 +212,7 @@ class Draft:
 
     def diff(self) -> str:
         """Return what changes, as a unified diff; a secret that stands in the file itself is `***`."""
-        old = [] if self.before is None else _shown(document.parse(self.path, self.before))
+        old = [] if self._read is None else _shown(self._read)
         lines = unified_diff(old, _shown(self._said), self.path.name, self.path.name, lineterm="")
         return "".join(f"{line}\n" for line in lines)
 
@@ -222,12 +222,13 @@ class Draft:
         Mode and owner of the file are kept, and a link stays a link; a new file has mode 0640 at most. Raises
         FileChanged where the file is not as it was read, ConfigurationError where it cannot be written.
         """
-        if document.text(self.path) != self.before:
+        before = None if self._read is None else self._read.text
+        if document.text(self.path) != before:
             rule = "the file was changed since it was read; nothing was written"
             raise FileChanged(str(self.path), (Problem("", None, rule, "Look at it anew, and make the change again"),))
-        if self.text != self.before:
+        if self.text != before:
             self._write()
-        return replace(self, before=self.text)
+        return replace(self, _read=self._said)
 
     def _write(self) -> None:
         try:

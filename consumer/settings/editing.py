@@ -19,6 +19,7 @@ from consumer.settings.values import Place, place_text
 
 Pair = tuple[Node, Node]
 
+_COMMENT = re.compile(r"#.*\n")  # at least; what is looked at ends with a value, so a comment in it ends before that
 _COLON = re.compile(r"\s*:")
 _ALIAS = re.compile(r"[ \t]*\*[^\s,\[\]{}]+")
 _STEP = 2
@@ -30,19 +31,19 @@ def put(said: Document, place: Place, value: Value) -> Document:
     A mapping joins the one that is there, key by key; everything else takes the place of what is there. Raises
     NotEditable.
     """
-    wanted = value
-    for key in reversed(place):
-        wanted = {str(key): wanted}
     edits = _Edits(said, place, f"Write `{place[-1]}: {written(value)}` there by hand")
-    edits.merge_root(plain(wanted))
+    wanted = _around(place, value)
+    edits.merge_root(wanted)
     return edits.done(_merged(said.tree, wanted))
 
 
-def rename(said: Document, place: Place, name: str) -> Document:
-    """Give the entry at `place` another key; it stays where it is. Raises NotEditable."""
-    edits = _Edits(said, place, f"Write `{written(name)}:` there by hand")
+def rename(said: Document, place: Place, name: str, value: Mapping[str, Value]) -> Document:
+    """Give the entry at `place` another key, and join `value` to it; it stays where it is. Raises NotEditable."""
+    edits = _Edits(said, place, f"Write `{written(name)}: {written(value)}` there by hand")
     edits.replace(edits.pairs(place)[-1][0], written(name))
-    return edits.done(_changed(said.tree, place, lambda value: {name: value}))
+    wanted = _around(place, value) if value else {}
+    edits.merge_root(wanted)
+    return edits.done(_changed(_merged(said.tree, wanted), place, lambda entry: {name: entry}))
 
 
 def remove(said: Document, place: Place) -> Document:
@@ -120,7 +121,7 @@ class _Edits:
         start, end = node.start_mark.index, node.end_mark.index
         if node.anchor is not None:
             self._refuse("it has an anchor, which an alias may name")
-        if "#" in self._text[start:end] and not isinstance(node, ScalarNode):
+        if _COMMENT.search(self._text, start, end) and not isinstance(node, ScalarNode):
             self._refuse("there is a comment inside")
         if isinstance(node, ScalarNode) and node.style in {"|", ">"}:
             self._refuse("it is a block of text")
@@ -148,8 +149,8 @@ class _Edits:
             start = self._end(*mapping.value[at - 1])
         elif len(mapping.value) > 1:
             end = mapping.value[1][0].start_mark.index
-        if "#" in self._text[start:end]:
-            self._refuse("there is a comment, or a #, inside or beside it")
+        if _COMMENT.search(self._text, start, end):
+            self._refuse("there is a comment inside or beside it")
         self._edits.append(_Edit(start, end, ""))
 
     def _merge(self, node: MappingNode, wanted: Mapping[str, Value], old: object) -> None:
@@ -174,7 +175,7 @@ class _Edits:
             self._merge(node, plain(wanted), old)
         elif isinstance(node, MappingNode | SequenceNode) and not node.flow_style:
             start, end = self._colon(key), self._end(key, node)
-            if "#" in self._text[start:end] or node.anchor is not None:
+            if _COMMENT.search(self._text, start, end) or node.anchor is not None:
                 self._refuse("there is a comment or an anchor inside")
             self._edits.append(_Edit(start, end, f" {written(wanted)}"))
         elif node.start_mark.index == node.end_mark.index:
@@ -202,9 +203,8 @@ class _Edits:
         end = self._end(key, node)
         self._line_start(key)
         if end > colon:
-            said = self._text[colon:end]
-            if "\n" in said or "#" in said or node.anchor is not None:
-                self._refuse("there is a comment, an anchor or a line end inside")
+            if "\n" in self._text[colon:end] or node.anchor is not None:
+                self._refuse("there is an anchor or a line end inside")
             self._edits.append(_Edit(colon, end, ""))
         self._insert(self._after(end, column), self._lines(wanted, " " * (column + self._step)))
 
@@ -319,6 +319,14 @@ def _step(root: Node | None) -> int:
             step = value.value[0][0].start_mark.column - key.start_mark.column
             return step if step > 0 else _STEP
     return _STEP
+
+
+def _around(place: Place, value: Value) -> Mapping[str, Value]:
+    """Return the mapping that has `value` at `place`."""
+    wanted: Mapping[str, Value] = {str(place[-1]): value}
+    for key in reversed(place[:-1]):
+        wanted = {str(key): wanted}
+    return wanted
 
 
 def _merged(old: object, value: Value) -> object:

@@ -12,15 +12,17 @@ from consumer.setup.words import SetupProblem
 LONGEST = 300  # characters of what HubSpot's page said
 
 
-def of_call(failed: CallFailed, account: str) -> SetupProblem:
-    """Say why HubSpot did not do what it was asked for an account."""
+def of_call(failed: CallFailed, account: str, missing: Sequence[str] = ()) -> SetupProblem:
+    """Say why HubSpot did not do what it was asked for an account.
+
+    `missing`: scopes that were not granted. Where none is and HubSpot refuses all the same, the portal has no lists.
+    """
     if failed.reason == "INVALID_GRANT":
         return _of_grant(failed, account)
     kind, told, remedy = "failed", failed.told, failed.remedy
-    if failed.reason == "FORBIDDEN" and failed.verdict.details.category == "MISSING_SCOPES":
-        kind, told = "missing_scope", f"account {account} lacks a scope: {failed.told}"
-        remedy = "Give the app its four scopes, then authorize the account again"
-    elif failed.reason == "FORBIDDEN":
+    if failed.reason == "FORBIDDEN" and missing:
+        return missing_scopes(account, missing)
+    if failed.reason == "FORBIDDEN":
         kind, told = "no_lists_tool", f"the portal of {account} gives no lists: {failed.told}"
         remedy = "Ask an admin of the portal whether it has lists and whether the app may use them"
     elif isinstance(failed.verdict, Recoverable):

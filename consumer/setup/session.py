@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from consumer.checks import SCOPES
 from consumer.commands import clients
 from consumer.errors import ConfigurationError, ConsumerError, SecretUnwritable
 from consumer.hubspot.lists_client import CallFailed, ContactList, ListsClient, NameTaken
@@ -204,9 +205,7 @@ class Session:
         with self._lock:
             draft = self._draft()
             changed, files = self._changed(draft, choice, replacing)
-            worse = [each for each in changed.check(_given(changed, choice.account)) if each not in draft.check()]
-            if worse:
-                raise problems.of_configuration(ConfigurationError(str(self._config), tuple(worse)), {})
+            self._require_no_worse(draft, changed, choice.account)
             saved = self._write(changed, files)
             self._accounts.written(choice.account)
             return saved
@@ -283,6 +282,15 @@ class Session:
         except ConfigurationError as error:
             raise problems.of_configuration(error, {f"connectors.{choice.connector}": "connector"}) from error
 
+    def _require_no_worse(self, draft: Draft, changed: Draft, account: str) -> None:
+        """See that a file that is good stays good; what was wrong in it before does not hinder a person."""
+        given = changed.unreadable | {(account, "client_secret"), (account, "refresh_token")}  # about to be written
+        found = changed.check(given)
+        known = {(each.place, each.rule) for each in draft.check(draft.unreadable)} if found else set()
+        worse = tuple(each for each in found if (each.place, each.rule) not in known)
+        if worse:
+            raise problems.of_configuration(ConfigurationError(str(self._config), worse), {})
+
     def _write_account(self, draft: Draft, account: str) -> None:
         """Write an account of the file."""
         written = self._accounts.write_into(draft, account)
@@ -311,13 +319,15 @@ class Session:
     @contextmanager
     def _asking(self, draft: Draft, account: str) -> Iterator[ListsClient]:
         with self._lock:
-            client = self._client(_around(draft), account, self._accounts.credentials(draft, account))
+            credentials = self._accounts.credentials(draft, account)
+            client = self._client(_around(draft), account, credentials)
         try:
             yield client
         except NameTaken as error:
             raise problems.of_name(error) from error
         except CallFailed as failed:
-            raise problems.of_call(failed, account) from failed
+            missing = _missing_scopes(client, credentials) if failed.reason == "FORBIDDEN" else ()
+            raise problems.of_call(failed, account, missing) from failed
 
     def _client(self, around: Surroundings, name: str, account: Account) -> ListsClient:
         """Give the account's client, which keeps its access token as long as the credentials are the same."""
@@ -389,6 +399,10 @@ def _option(draft: Draft, account: str, found: ContactList) -> ListOption:
     return ListOption(found.list_id, found.name, found.size, found.unusable, next(keeps, None))
 
 
-def _given(changed: Draft, account: str) -> frozenset[tuple[str, str]]:
-    """Give the secrets that `check` is not to look for: those that are being written, or are not of this machine."""
-    return changed.unreadable | {(account, "client_secret"), (account, "refresh_token")}
+def _missing_scopes(client: ListsClient, credentials: Account) -> list[str]:
+    """Ask which of the four scopes the token lacks; none where HubSpot does not tell."""
+    try:
+        granted = client.scopes(credentials.client_id, credentials.client_secret)
+    except CallFailed:
+        return []
+    return [each for each in SCOPES if each not in granted]

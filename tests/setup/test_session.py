@@ -223,11 +223,25 @@ def test_hubspot_is_down(person: Person) -> None:
 
 
 def test_a_portal_without_lists(person: Person) -> None:
-    """A refusal that is not for want of scopes names what to ask the portal's admin."""
+    """HubSpot says that scopes are missing though all are granted: then it is the portal that has no lists."""
     person.begin()
     person.consent()
-    person.world.at_hubspot(lambda portal: portal.inject(Fault("bad_request")))
-    assert problem(lambda: person.session.find_lists("acme")).kind == "failed"
+
+    def take_the_tool(portal: Portal) -> None:
+        portal.accounts["acme"].unavailable_scopes = {"crm.lists.read", "crm.lists.write"}
+
+    person.world.at_hubspot(take_the_tool)
+    found = problem(lambda: person.session.find_lists("acme"))
+    assert (found.kind, "admin of the portal" in found.remedy) == ("no_lists_tool", True)
+
+
+def test_a_scope_that_was_taken_away_later_is_named(person: Person) -> None:
+    """The same refusal, but the token lacks a scope: that one is named."""
+    person.begin()
+    person.consent()
+    person.world.at_hubspot(lambda portal: portal.accounts["acme"].scopes.discard("crm.lists.read"))
+    found = problem(lambda: person.session.find_lists("acme"))
+    assert (found.kind, "without crm.lists.read" in found.told) == ("missing_scope", True)
 
 
 def test_kafka_is_down(person: Person) -> None:
@@ -463,3 +477,15 @@ def test_what_is_wrong_elsewhere_in_the_file_is_named_with_its_line(person: Pers
     assert (found.kind, "hubspot-list-sync.yaml:2: window.max_agee" in found.told) == ("invalid", True)
     person.file.write_text("accounts: {}\n")
     assert problem(lambda: person.session.connect_kafka("", "g", "http://r:8081")).field == "servers"
+
+
+def test_what_was_wrong_before_does_not_hinder(person: Person) -> None:
+    """A connector that somebody broke by hand is told, and another one can be saved all the same."""
+    person.begin()
+    person.consent()
+    person.session.save(person.choice())
+    person.file.write_text(f"{person.file.read_text()}  broken: {{account: acme, list_id: 99}}\n")
+    person.session.save(person.choice(connector="winback", list_id=11))
+    assert [each.name for each in person.session.overview().accounts[0].connectors] == ["vip", "winback"]
+    found = problem(lambda: person.session.connector("broken"))
+    assert "is missing" in found.told

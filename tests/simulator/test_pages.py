@@ -70,7 +70,7 @@ def sent_back(reply: Reply) -> dict[str, list[str]]:
     assert reply.status == 302
     address, _, query = (reply.header("Location") or "").partition("?")
     assert address == REDIRECT
-    return parse_qs(query, strict_parsing=True)
+    return parse_qs(query, keep_blank_values=True, strict_parsing=True)
 
 
 def redeem(portal: Portal, reply: Reply, redirect_uri: str = REDIRECT) -> Reply:
@@ -91,6 +91,13 @@ def test_the_consent_page_can_be_used_by_everyone() -> None:
     assert [each["name"] for each in page.all("input")] == ["account"]
     assert len(page.all("label")) == len(page.all("input")) == len(page.all("legend")) == len(page.all("h1")) == 1
     assert page.all("script") == []
+
+
+def test_only_a_connection_needs_an_account() -> None:
+    """The browser itself asks for the account that is missing; who cancels need not choose one."""
+    page = Page(browser().ask())
+    assert ["required" in each for each in page.all("input")] == [True]
+    assert ["formnovalidate" in each for each in page.all("button")] == [False, True]
 
 
 def test_the_page_asks_for_nothing_else() -> None:
