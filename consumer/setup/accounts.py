@@ -205,6 +205,7 @@ class Accounts:
         else:
             client_id = saved.client_id if saved is not None else ""
             authorized = saved is not None and saved.refresh_token.value is not None
+        known = waiting or saved
         return AccountView(
             name=name,
             client_id=client_id,
@@ -213,6 +214,7 @@ class Accounts:
             problem="; ".join(problems) or None,
             hub_id=self._hubs.get(name),
             connectors=tuple(view(key, each) for key, each in draft.connectors.items() if each.account == name),
+            requests_per_10s=known.requests_per_10s if known is not None else None,
         )
 
     def _saved(self, draft: Draft, name: str) -> DraftAccount:
