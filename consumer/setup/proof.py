@@ -1,7 +1,8 @@
 """What is known of a connector before it is saved: every check there is, and the request that it would make."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 from consumer.checks import Finding, check_account, check_schemas, check_topics
@@ -36,12 +37,17 @@ def of_kafka(around: Surroundings) -> Iterable[Finding]:
     return [*check_topics(around), *check_schemas(around)]
 
 
-def prove(choice: Choice, changed: Draft, asked: Asked, clean: Callable[[str], str]) -> Proof:
-    """Check all that can be checked of a choice; `changed` is the file as it is to be, `clean` hides secrets."""
+def prove(
+    choice: Choice, changed: Draft, secrets: Container[Path | None], asked: Asked, clean: Callable[[str], str]
+) -> Proof:
+    """Check all that can be checked of a choice.
+
+    `changed` is the file as it is to be, `secrets` are the files that will be written with it, `clean` hides secrets.
+    """
     with ThreadPoolExecutor(len(asked)) as pool:
         account, kafka = pool.submit(asked.account), pool.submit(asked.kafka)
         last_request = pool.submit(asked.last_request)
-        findings = [*account.result(), *of_file(changed), *kafka.result()]
+        findings = [*account.result(), *of_file(changed, secrets), *kafka.result()]
         preview = None
         try:
             looked = last_request.result()
@@ -57,16 +63,28 @@ def prove(choice: Choice, changed: Draft, asked: Asked, clean: Callable[[str], s
     return Proof(cleaned, preview, changed.diff(), good)
 
 
-def of_file(changed: Draft) -> Iterator[Finding]:
-    """Say whether the file will be valid. A secret that is not to be read on this machine is no problem of the file."""
+def of_file(changed: Draft, secrets: Container[Path | None]) -> Iterator[Finding]:
+    """Say whether the file will be valid. A secret that is not to be read on this machine is no problem of the file.
+
+    `secrets` are the files that will be written with it: they will be read.
+    """
     problems = changed.check(changed.unreadable)
     for each in problems:
         yield Finding("file", each.place, "problem", each.rule, each.remedy)
     if not problems:
         yield Finding("file", str(changed.path), "ok", "it will be valid, and no other connector has this list")
     for account, key in sorted(changed.unreadable):
+        if _file(changed, account, key) in secrets:
+            continue
         remedy = "All is well if it is there where the service runs"
         yield Finding("file", f"accounts.{account}.{key}", "unknown", "it cannot be read on this machine", remedy)
+
+
+def _file(changed: Draft, account: str, key: str) -> Path | None:
+    its = changed.accounts.get(account)
+    if its is None:
+        return None
+    return its.client_secret.file if key == "client_secret" else its.refresh_token.file
 
 
 def preview_of(choice: Choice, last: LastRequest) -> Preview:

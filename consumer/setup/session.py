@@ -15,6 +15,7 @@ from consumer.commands import clients
 from consumer.errors import ConfigurationError, ConsumerError, SecretUnwritable
 from consumer.hubspot.lists_client import CallFailed, ContactList, ListsClient, NameTaken
 from consumer.kafka.recent import Looked, RecentEvents
+from consumer.outcomes import DEAD_LETTER_REASONS
 from consumer.secret import Redactor, Secret, write_secret
 from consumer.settings import Account, Connector, Source, Surroundings, load
 from consumer.settings.draft import Draft
@@ -190,7 +191,7 @@ class Session:
         draft = self._draft()
         around = _around(draft)
         with self._lock:
-            changed, _ = self._changed(draft, choice, replacing)
+            changed, files = self._changed(draft, choice, replacing)
             credentials = self._accounts.credentials(draft, choice.account)
             client = self._client(around, choice.account, credentials)
         asked = proof.Asked(
@@ -198,7 +199,7 @@ class Session:
             lambda: proof.of_kafka(around),
             lambda: self._last_request(around, choice),
         )
-        return proof.prove(choice, changed, asked, self._redactor.clean)
+        return proof.prove(choice, changed, files, asked, self._redactor.clean)
 
     def save(self, choice: Choice, replacing: str | None = None) -> Saved:
         """Write the connector, and its account if that is new, into the file, and new secrets into theirs."""
@@ -396,7 +397,8 @@ def _option(draft: Draft, account: str, found: ContactList) -> ListOption:
     keeps = (
         name for name, each in draft.connectors.items() if (each.account, each.list_id) == (account, found.list_id)
     )
-    return ListOption(found.list_id, found.name, found.size, found.unusable, next(keeps, None))
+    unusable = None if found.unusable is None else DEAD_LETTER_REASONS[found.unusable]
+    return ListOption(found.list_id, found.name, found.size, unusable, next(keeps, None))
 
 
 def _missing_scopes(client: ListsClient, credentials: Account) -> list[str]:

@@ -116,6 +116,7 @@ def test_a_first_connector_from_no_file_at_all(person: Person) -> None:
     assert (seen.source, seen.events, seen.slots, seen.usable) == (VIP, 4, {"2006": 1.0}, {"2006": 1.0})
     proof = session.prove(person.choice())
     assert proof.good, proof.findings
+    assert [each.result for each in proof.findings if each.check == "file"] == ["ok"]
     assert proof.preview is not None
     assert (proof.preview.adds, proof.preview.removes) == ((5, 7), (6,))
     assert proof.preview.path == "/crm/lists/2026-03/10/memberships/add-and-remove"
@@ -129,6 +130,7 @@ def test_a_first_connector_from_no_file_at_all(person: Person) -> None:
     assert settings.accounts["acme"].client_secret.reveal() == SECRET
     [after] = session.overview().accounts
     assert (after.authorized, after.saved, [each.name for each in after.connectors]) == (True, True, ["vip"])
+    assert (before.requests_per_10s, after.requests_per_10s) == (100, 100)
 
 
 def test_no_secret_leaves_its_file(person: Person) -> None:
@@ -265,7 +267,7 @@ def test_lists_are_shown_with_the_reason_why_one_cannot_be_taken(person: Person)
     found = {each.list_id: each for each in person.session.find_lists("acme")}
     assert [each.name for each in found.values()] == ["All customers", "VIP", "Winback"]
     assert found[10] == ListOption(10, "VIP", 3, None, "vip")
-    assert found[12].unusable is not None
+    assert found[12].unusable == "the list is an active list: HubSpot fills it by itself"
     assert found[11] == ListOption(11, "Winback", 0)
     assert [each.list_id for each in person.session.find_lists("acme", "win")] == [11]
 
