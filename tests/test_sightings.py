@@ -164,6 +164,25 @@ def test_the_example_of_a_request() -> None:
     assert last.request(1) == LastRequest(adds=(), removes=(7,), events=3, without=1, invalid=1)
 
 
+def test_a_clock_that_steps_back_does_not_change_the_order_of_a_log() -> None:
+    """What lies later in a partition is later, whatever its timestamp; and with little room it is what is held."""
+    for most in (10, 2):
+        last = LastEvents("AUDIENCE", "vip", SLOT, most)
+        last.note(event(s2006="7"), PLACES[0], 0, 9_000)
+        last.note(event(transition="EXIT", s2006="7"), PLACES[0], 1, 1_000)
+        last.note(event(s2006="8"), PLACES[1], 0, 5_000)
+        assert last.request(1) == LastRequest(adds=(), removes=(7,), events=2, without=0, invalid=0)
+
+
+def test_of_what_is_noted_last_the_newest_is_held() -> None:
+    """A partition that is read later may hold what is older: it does not push out what is newer, nor stay behind it."""
+    last = LastEvents("AUDIENCE", "vip", SLOT, 3)
+    for place, contacts, time in ((PLACES[0], (5, 6, 7), 4_000), (PLACES[1], (1, 2), 1_000), (PLACES[2], (8,), 9_000)):
+        for offset, contact in enumerate(contacts):
+            last.note(event(s2006=str(contact)), place, offset, time + offset)
+    assert last.request(9) == LastRequest(adds=(6, 7, 8), removes=(), events=3, without=0, invalid=0)
+
+
 def test_a_source_without_events() -> None:
     """Of a source that nobody has seen there is no request, and nothing is wrong with that."""
     assert LastEvents("JOURNEY", "onboarding", SLOT).request(10) == LastRequest((), (), 0, 0, 0)
@@ -234,6 +253,14 @@ def test_of_too_many_sources_the_busiest_stay(told: list[str], most: int) -> Non
         if of_all.events == len(told):
             assert {each for each in set(told) if told.count(each) * most > len(told)} <= of_all.slots.keys()
             assert all(share <= told.count(slot) / len(told) for slot, share in of_all.slots.items())
+
+
+def test_sources_that_take_turns_keep_nobody_out() -> None:
+    """A newcomer inherits the count of the one it replaces: so the next one replaces another, not the newcomer."""
+    sightings = Sightings(most_sources=2)
+    for source in ("a", "a", "b", "b", "c", "d", "c"):
+        sightings.note(event(source), 1_000)
+    assert [(each.source_id, each.events) for each in sightings.seen().sources] == [("c", 2), ("d", 1)]
 
 
 def test_a_source_that_wakes_up_late_is_not_kept_out() -> None:

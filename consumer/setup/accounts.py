@@ -200,14 +200,12 @@ class Accounts:
     def _view(self, draft: Draft, name: str) -> AccountView:
         waiting, saved = self._waiting.get(name), draft.accounts.get(name)
         problems = [each.rule for each in draft.problems_with("accounts", name)] if waiting is None else []
-        requests: int | None = None
         if waiting is not None:
             client_id, authorized = waiting.client_id, waiting.refresh_token is not None
-            requests = waiting.requests_per_10s
         else:
             client_id = saved.client_id if saved is not None else ""
             authorized = saved is not None and saved.refresh_token.value is not None
-            requests = saved.requests_per_10s if saved is not None else None
+        known = waiting or saved
         return AccountView(
             name=name,
             client_id=client_id,
@@ -216,7 +214,7 @@ class Accounts:
             problem="; ".join(problems) or None,
             hub_id=self._hubs.get(name),
             connectors=tuple(view(key, each) for key, each in draft.connectors.items() if each.account == name),
-            requests_per_10s=requests,
+            requests_per_10s=known.requests_per_10s if known is not None else None,
         )
 
     def _saved(self, draft: Draft, name: str) -> DraftAccount:

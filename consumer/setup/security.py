@@ -37,7 +37,7 @@ class Refusal:
 
 
 class Gate:
-    """Looks at each request to the pages at `port`; `paths` in `open_paths` are for whoever asks by the right name."""
+    """Looks at each request to the pages at `port`; what lies at `open_paths` is for everybody, by whatever name."""
 
     def __init__(self, port: int, open_paths: frozenset[str]) -> None:
         self.host = HOST if port == _HTTP else f"{HOST}:{port}"
@@ -54,11 +54,11 @@ class Gate:
 
     def refused(self, request: Request) -> Refusal | None:
         """Say why a request is not answered, None if it is."""
+        if request.url.path in self._open_paths:
+            return None
         if request.headers.get("host", "").lower() != self.host:
             told = "The setup is not known by this name"
             return Refusal(421, told, f"Open {self.origin}/ in a browser on the machine that it runs on")
-        if request.url.path in self._open_paths:
-            return None
         if self._is_foreign(request):
             return Refusal(403, "Another page has sent this", f"Open {self.origin}/ and do it there")
         if self._knows(request) or self._is_first(request):

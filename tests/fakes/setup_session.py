@@ -63,10 +63,14 @@ PROOF = Proof(
 
 @dataclass
 class FakeSession(Session):
-    """Each step does as told: `problems` has what it raises, by its name; `calls` notes what it was asked."""
+    """Each step does as told: `problems` has what it raises, by its name; `calls` notes what it was asked.
+
+    `has_places`: the file's places for secrets are of this machine.
+    """
 
     accounts: dict[str, AccountView] = field(default_factory=dict)
     kafka: tuple[str, str, str] | None = None
+    has_places: bool = True
     proof: Proof = PROOF
     seen: Sources = SOURCES
     lists: tuple[ListOption, ...] = LISTS
@@ -120,7 +124,7 @@ class FakeSession(Session):
         self._called("finish", dict(answer))
         name, account = list(self.accounts.items())[-1]
         self.accounts[name] = replace(account, authorized=True)
-        return Granted(name, 99, again=account.authorized)
+        return Granted(name, 99, again=account.saved, written=account.saved and self.has_places)
 
     def find_lists(self, account: str, text: str = "") -> list[ListOption]:
         """Give the lists with such a name."""

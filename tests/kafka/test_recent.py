@@ -150,20 +150,20 @@ def test_topics_without_events(memory: Memory) -> None:
 
 
 class World:
-    """A cluster with two topics, the first of three partitions, a registry in memory, and a reader of both."""
+    """A cluster with two topics, the first of three partitions, and a reader of both. Messages are a second apart."""
 
     def __init__(self, cluster: MockCluster, schema_id: int, reader: TopicReader) -> None:
         self.cluster = cluster
         self.reader = reader
         self._schema_id = schema_id
-        self._producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0})
+        self._producer = Producer({"bootstrap.servers": cluster.bootstrap, "linger.ms": 0, "log_level": 2})
+        self._seconds = count(1_780_000_000)
 
     def tell(self, source: str, *contacts: int, partition: int = 0, topic: str = TOPIC) -> None:
         """Append changes."""
         for contact in contacts:
-            self._producer.produce(
-                topic, avro.frame(self._schema_id, change(source, str(contact))), partition=partition
-            )
+            value = avro.frame(self._schema_id, change(source, str(contact)))
+            self._producer.produce(topic, value, partition=partition, timestamp=1000 * next(self._seconds))
         assert self._producer.flush(20) == 0
 
     def recent(self, topics: Sequence[str] = (TOPIC, NEW), most: int = MOST) -> RecentEvents:
@@ -192,7 +192,7 @@ def test_all_topics_and_partitions_are_looked_at(world: World) -> None:
     looked = world.recent(most=7).sources()
     assert {each.source_id: each.events for each in looked.found.sources} == {"vip": 5, "old": 2}
     request = world.recent().last_request("AUDIENCE", "vip", SLOT, 3)
-    assert (set(request.found.adds), request.found.events, request.events) == ({6, 7, 8}, 3, 8)
+    assert (request.found.adds, request.found.events, request.events) == ((6, 7, 8), 3, 8)
     assert world.recent(most=1).last_request("AUDIENCE", "old", SLOT, 2).found.adds == (2, 3)
 
 

@@ -73,7 +73,7 @@ def changed(session: FakeSession) -> set[object]:
         "",
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/style.css", "/oauth/callback?code=c&state=s", "/nothing"])
+@pytest.mark.parametrize("path", ["/", "/list/found", "/oauth/callback?code=c&state=s", "/nothing"])
 def test_another_name_is_refused(session: FakeSession, host: str, path: str) -> None:
     """Whatever name was bent to this machine, the pages have but one, and say which."""
     visitor = Visitor(application(session, PORT, f"{HOME}/oauth/callback"))
@@ -269,15 +269,15 @@ def test_refusals_carry_it_too(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("name", ASSETS)
-def test_style_and_script_are_for_whoever_knows_the_name(visitor: Visitor, name: str) -> None:
-    """They hold nothing of the setup, and may be kept: their address names their content."""
+def test_style_and_script_are_for_everybody(visitor: Visitor, name: str) -> None:
+    """They hold nothing of the setup, so a refusal is styled, too; their address names their content."""
     page = visitor.get("/list?account=acme")
     [href] = [
         given.get("href") or given.get("src", "")
         for _, given in page.tags
         if name in (given.get("href") or given.get("src", ""))
     ]
-    answer = stranger(visitor).request("GET", href)
+    answer = stranger(visitor, "http://evil.example").request("GET", href)
     assert answer.status_code == 200
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["x-content-type-options"] == "nosniff"
