@@ -696,6 +696,7 @@ def test_a_review_of_too_little_says_what_is_missing(query: str) -> None:
 def test_a_connector_is_edited_step_by_step() -> None:
     """What it has is chosen beforehand in every step, its own list may be kept, and it takes its own place."""
     session = FakeSession.with_connector(enabled=False)
+    session.lists = tuple(replace(each, name=f"{each.name} list") for each in session.lists)
     visitor = visit(session)
     visitor.follow("kept")
     assert "Not enabled" in visitor.page.words
