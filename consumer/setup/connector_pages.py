@@ -40,6 +40,14 @@ class ConnectorPages:
             done=asked.query["done"],
         )
 
+    def open(self, asked: Asked) -> Response:
+        """Go to the one of a name."""
+        try:
+            return to(under("connectors", self._session.connector(asked.query["name"].strip()).name))
+        except SetupProblem as problem:
+            at_field = SetupProblem(problem.kind, problem.told, problem.remedy, field="name")
+            return self._site.back(START, asked, at_field)
+
     def switch(self, asked: Asked) -> Response:
         """Enable or disable it."""
         name, state = asked.path["name"], asked.form["state"]

@@ -23,6 +23,7 @@ from consumer.setup.session import Session
 from consumer.setup.site import Site, to
 from consumer.setup.words import AccountView, Commands, Granted, ListOption, Preview, SetupProblem, Sources
 
+_MOST: Final = 100  # sources, or connectors of an account, that a page shows: more are no choice but a search
 _TYPED: Final = "typed"  # the radio button of a source that was not seen
 
 
@@ -52,6 +53,7 @@ def application(session: Session, port: int, redirect_uri: str, *, clock: Callab
             site.does("/save", steps.decide),
             site.shows("/commands/{number}", steps.commands),
             site.shows("/saved/{name}", connectors.saved),
+            site.shows("/connectors", connectors.open),
             site.shows("/connectors/{name}", connectors.connector),
             site.does("/connectors/{name}/switch", connectors.switch),
             site.shows("/connectors/{name}/remove", connectors.ask_to_remove),
@@ -82,11 +84,14 @@ class Steps:
     def overview(self, asked: Asked) -> Response:
         """Show what there is, and on the first day ask where Kafka is."""
         problem, typed = self._site.told(asked)
+        overview = self._session.overview()
         return self._site.page(
             "overview",
             "HubSpot list sync setup",
             problem=problem,
-            overview=self._session.overview(),
+            overview=overview,
+            most=_MOST,
+            is_cut=any(len(account.connectors) > _MOST for account in overview.accounts),
             typed=typed,
             done=asked.query["done"],
         )
@@ -234,6 +239,7 @@ class Steps:
             seen=seen,
             chosen=chosen,
             other=_TYPED,
+            most=_MOST,
             typed=typed,
             now=self._clock(),
         )

@@ -54,7 +54,7 @@ class Gate:
 
     def refused(self, request: Request) -> Refusal | None:
         """Say why a request is not answered, None if it is."""
-        if request.url.path in self._open_paths:
+        if _path(request) in self._open_paths:
             return None
         if request.headers.get("host", "").lower() != self.host:
             told = "The setup is not known by this name"
@@ -63,7 +63,7 @@ class Gate:
             return Refusal(403, "Another page has sent this", f"Open {self.origin}/ and do it there")
         if self._knows(request) or self._is_first(request):
             return None
-        if request.method in {"GET", "HEAD"} and request.url.path != START:
+        if request.method in {"GET", "HEAD"} and _path(request) != START:
             # What another site sends a browser to may carry a code: that leaves the address.
             return Refusal(303, "The setup begins with its start page", "Go there", START)
         remedy = "Go on in the browser where you began, or stop the command and start it again to begin anew"
@@ -84,7 +84,7 @@ class Gate:
         return _same(request.cookies.get(self._cookie, ""), self._session)
 
     def _is_first(self, request: Request) -> bool:
-        return not self._handed_out and request.method == "GET" and request.url.path == START
+        return not self._handed_out and request.method == "GET" and _path(request) == START
 
     def _is_foreign(self, request: Request) -> bool:
         """Tell whether another site made the browser send this; what is no browser does not say."""
@@ -95,6 +95,12 @@ class Gate:
             return site not in {"none", "same-origin"} and not (navigates and on_its_own)
         # `Origin` is `null` in posts of our own forms, too: that is what Referrer-Policy: no-referrer makes of it.
         return site not in {"none", "same-origin"} or request.headers.get("origin", "null") not in {"null", self.origin}
+
+
+def _path(request: Request) -> str:
+    """Return the path by which a page is found. That of `request.url` is read from a text that begins with `Host`."""
+    path: str = request.scope["path"]
+    return path
 
 
 def _same(given: str, expected: str) -> bool:

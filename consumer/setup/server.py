@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Callable
 from typing import Final, Self
 
 from consumer import web
@@ -11,6 +12,8 @@ from consumer.setup.security import HOST
 from consumer.setup.session import Session
 
 PORT: Final = 8765
+
+Listen = Callable[[str, int], socket.socket]
 
 _ABSENT: Final = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}  # this machine has no such address
 _ATTEMPTS: Final = 10  # to find a port that is free at both addresses
@@ -23,12 +26,12 @@ class SetupAddressError(ConsumerError):
 class SetupServer:
     """Listens as soon as it is made, on the loopback addresses alone; answers from `serve` on, until it is left.
 
-    Port 0 takes a free one. `url` is what to open in a browser, `redirect_uri` where HubSpot is to send it back.
-    Raises SetupAddressError.
+    Port 0 takes a free one; `listen` is how (`web.listen`). `url` is what to open in a browser, `redirect_uri` where
+    HubSpot is to send it back. Raises SetupAddressError.
     """
 
-    def __init__(self, port: int = PORT) -> None:
-        self._listeners = _listen(port)
+    def __init__(self, port: int = PORT, *, listen: Listen = web.listen) -> None:
+        self._listeners = _listen(port, listen)
         self._server: web.WebServer | None = None
         self.port: int = self._listeners[0].getsockname()[1]
         self.url = f"http://{HOST}:{self.port}/"
@@ -51,15 +54,15 @@ class SetupServer:
             listener.close()
 
 
-def _listen(port: int) -> list[socket.socket]:
+def _listen(port: int, listen: Listen) -> list[socket.socket]:
     """Listen at 127.0.0.1 and ::1: browsers take `localhost` for either, and nobody else may answer there."""
     for _ in range(1 if port else _ATTEMPTS):
         try:
-            first = web.listen("127.0.0.1", port)
+            first = listen("127.0.0.1", port)
         except OSError as error:
             raise _refused(port, error) from error
         try:
-            return [first, web.listen("::1", first.getsockname()[1])]
+            return [first, listen("::1", first.getsockname()[1])]
         except OSError as error:
             if error.errno in _ABSENT:
                 return [first]

@@ -19,6 +19,10 @@ async function search() {
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (mine !== asked) return;
   found.replaceChildren(...page.body.childNodes);
+  if (found.querySelector(".fault")) {
+    told.textContent = "";
+    return;
+  }
   const count = found.querySelectorAll("input").length;
   told.textContent = count === 1 ? "1 list" : `${count} lists`;
 }

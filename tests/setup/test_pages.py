@@ -140,6 +140,22 @@ def test_the_overview_shows_all_there_is() -> None:
     assert "New connector for new" not in page.links
 
 
+def test_a_crowd_of_connectors_is_cut() -> None:
+    """Of thousands of connectors a hundred are shown, and any other is opened by its name."""
+    session = FakeSession.with_connector()
+    [kept] = session.accounts["acme"].connectors
+    crowd = tuple(replace(kept, name=f"c{number}") for number in range(1000))
+    session.accounts["acme"] = replace(session.accounts["acme"], connectors=crowd)
+    visitor = visit(session)
+    assert "The first 100 of 1,000 connectors are shown." in visitor.page.words
+    assert len([href for href in visitor.page.links.values() if href.startswith("/connectors/")]) == 100
+    visitor.submit("Open", name="nobody")
+    assert visitor.page.by_id("name")["aria-invalid"] == "true"
+    assert "There is no connector nobody." in visitor.page.words
+    visitor.submit("Open", name="c999")
+    assert visitor.page.headings == ["Connector c999"]
+
+
 # Accounts.
 
 
@@ -452,6 +468,20 @@ def test_sources_come_with_what_their_events_carry() -> None:
         assert words in page.words
 
 
+def test_a_crowd_of_sources_is_cut() -> None:
+    """Of a thousand sources the busiest are shown; one that is not shown is typed, and stays chosen."""
+    session = FakeSession.with_connector()
+    [first, *_] = session.seen.options
+    crowd = tuple(replace(first, source=Source("AUDIENCE", f"a{number}")) for number in range(1000))
+    session.seen = replace(session.seen, options=crowd)
+    visitor = visit(session)
+    page = visitor.get("/source?account=acme&list=4711&connector=x&source=audience%3Aa777")
+    assert "The busiest 100 of 1,000 sources are shown; type the id of any other." in page.words
+    assert len(page.all("input", name="source")) == 101
+    assert "checked" in page.by_id("source-other")
+    assert page.by_id("source_id")["value"] == "a777"
+
+
 @pytest.mark.parametrize(("kind", "source"), [("audience", "audience:a:b c"), ("journey", "journey:a:b c")])
 def test_a_source_can_be_typed(kind: str, source: str) -> None:
     """A source that was not seen lately is typed, whatever its id holds."""
@@ -666,6 +696,7 @@ def test_a_review_of_too_little_says_what_is_missing(query: str) -> None:
 def test_a_connector_is_edited_step_by_step() -> None:
     """What it has is chosen beforehand in every step, its own list may be kept, and it takes its own place."""
     session = FakeSession.with_connector(enabled=False)
+    session.lists = tuple(replace(each, name=f"{each.name} list") for each in session.lists)
     visitor = visit(session)
     visitor.follow("kept")
     assert "Not enabled" in visitor.page.words

@@ -1,5 +1,7 @@
 """The server that listens on this machine alone."""
 
+import errno
+import os
 import socket
 from collections.abc import Iterator
 
@@ -21,13 +23,23 @@ def server() -> Iterator[SetupServer]:
         yield server
 
 
-def has_ipv6() -> bool:
-    """Tell whether this machine has ::1."""
-    try:
-        web.listen("::1", 0).close()
-    except OSError:
-        return False
-    return True
+class Machine:
+    """A machine whose second loopback address fails so often, with such an error."""
+
+    def __init__(self, times: int, error: int) -> None:
+        self.times, self.error = times, error
+        self.asked: list[tuple[str, int]] = []
+        self.made: list[socket.socket] = []
+
+    def listen(self, host: str, port: int) -> socket.socket:
+        """Listen at a free port of the first address, whatever is asked for."""
+        self.asked.append((host, port))
+        if host == "::1":
+            self.times -= 1
+            if self.times >= 0:
+                raise OSError(self.error, os.strerror(self.error))
+        self.made.append(web.listen("127.0.0.1", 0))
+        return self.made[-1]
 
 
 def test_a_browser_opens_the_pages(server: SetupServer) -> None:
@@ -39,15 +51,13 @@ def test_a_browser_opens_the_pages(server: SetupServer) -> None:
     assert "HubSpot list sync setup" in answer.text
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_both_loopback_addresses_answer(server: SetupServer, address: str) -> None:
-    """Browsers take `localhost` for either."""
-    if address == "::1" and not has_ipv6():
-        pytest.skip("this machine has no ::1")
-    host = f"[{address}]" if ":" in address else address
-    answer = httpx.get(f"http://{host}:{server.port}/", headers={"Host": f"localhost:{server.port}"})
-    assert answer.status_code == 200
-    assert httpx.get(f"http://{host}:{server.port}/").status_code == 421
+def test_every_loopback_address_answers(server: SetupServer) -> None:
+    """Browsers take `localhost` for any of them; asked by its own number, none gives the pages."""
+    for listener in server._listeners:
+        host, port = listener.getsockname()[:2]
+        place = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        assert httpx.get(place, headers={"Host": f"localhost:{port}"}).status_code in {200, 403}
+        assert httpx.get(place).status_code == 421
 
 
 def test_no_other_address_answers(server: SetupServer) -> None:
@@ -65,19 +75,36 @@ def test_who_comes_early_waits(server: SetupServer) -> None:
         assert browser.recv(15) == b"HTTP/1.1 200 OK"
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_taken_port_is_a_clear_error(address: str) -> None:
-    """At either address: else whoever is there would get what is meant for the pages."""
-    if address == "::1" and not has_ipv6():
-        pytest.skip("this machine has no ::1")
-    with web.listen(address, 0) as other:
+def test_a_taken_port_is_a_clear_error() -> None:
+    """Whoever sits there would get what is meant for the pages: the error says what to do, and what comes of that."""
+    with web.listen("127.0.0.1", 0) as other:
         port = other.getsockname()[1]
         with pytest.raises(
             SetupAddressError, match=rf"--port: .* localhost port {port}, but: .*redirect URL of the app"
         ):
             SetupServer(port)
-        if address == "::1":
-            web.listen("127.0.0.1", port).close()  # the first address was given back
+
+
+def test_a_port_that_is_taken_at_the_other_address_is_not_had() -> None:
+    """Half a name is none: a port that was named is an error then, and of free ones another is tried."""
+    machine = Machine(1, errno.EADDRINUSE)
+    with pytest.raises(SetupAddressError, match=r"--port: .* port 8765, but: Address already in use"):
+        SetupServer(8765, listen=machine.listen)
+    assert [each.fileno() for each in machine.made] == [-1], "what was had is given back"
+    machine = Machine(2, errno.EADDRINUSE)
+    with SetupServer(0, listen=machine.listen):
+        assert [host for host, _ in machine.asked] == ["127.0.0.1", "::1"] * 3
+    with pytest.raises(SetupAddressError):
+        SetupServer(0, listen=Machine(99, errno.EADDRINUSE).listen)
+
+
+@pytest.mark.parametrize("error", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_machine_without_the_other_address_does_without(error: int) -> None:
+    """Not every machine has ::1."""
+    machine = Machine(1, error)
+    with SetupServer(8765, listen=machine.listen) as server:
+        assert server.port == machine.made[0].getsockname()[1]
+    assert [each.fileno() for each in machine.made] == [-1]
 
 
 def test_a_stopped_server_frees_its_port() -> None:
