@@ -1,6 +1,6 @@
 """The configuration while it is set up: what a draft makes of a file, what it changes, and how it is written."""
 
-import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -495,15 +495,15 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         new.with_kafka("localhost:9092", "g", "http://localhost:8081").save()
 
 
-def test_a_failed_write_leaves_the_file_and_nothing_beside_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_file_and_nothing_beside_it(folder: Path) -> None:
     """The disk may be full."""
-
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
-
     edited = draft(folder, WHOLE).with_enabled("gold", enabled=True)
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\)"):
-        edited.save()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # the system writes no more than so many bytes
+    try:
+        with pytest.raises(ConfigurationError, match=r"cannot be written \(File too large\)"):
+            edited.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (folder / "config.yaml").read_text() == WHOLE
     assert sorted(each.name for each in folder.iterdir()) == ["client-secret", "config.yaml"]

@@ -491,3 +491,49 @@ def test_what_was_wrong_before_does_not_hinder(person: Person) -> None:
     assert [each.name for each in person.session.overview().accounts[0].connectors] == ["vip", "winback"]
     found = problem(lambda: person.session.connector("broken"))
     assert "is missing" in found.told
+
+
+def test_other_credentials_before_saving_keep_what_was_granted(person: Person) -> None:
+    """Whoever goes back to mend a number need not authorize again; another client id is another app."""
+    person.begin()
+    person.consent()
+    person.session.add_account(AccountForm("acme", "app-acme", "50", "env", "ACME_SECRET"), new=False)
+    [found] = person.session.overview().accounts
+    assert (found.authorized, found.requests_per_10s) == (True, 50)
+    person.session.save(person.choice())
+    assert "client_secret: {env: ACME_SECRET}" in person.file.read_text()
+    person.add(client_id="another", new=False)
+    assert not person.session.overview().accounts[0].authorized
+    assert problem(lambda: person.session.save(person.choice(connector="w", list_id=11))).kind == "not_authorized"
+
+
+def test_a_configuration_of_a_pod_is_repaired_by_commands(person: Person) -> None:
+    """Its secrets are not of this machine: the new token waits for the commands, and the file stays as it is."""
+    person.begin()
+    person.consent()
+    text = person.session.commands(person.choice()).text
+    person.file.write_text(text.partition("<<'END'\n")[2].partition("\nEND\n")[0] + "\n")
+    before = person.file.read_text()
+    with closing(Session(person.file, person.environ, REDIRECT, Redactor())) as fresh:
+        person.session = fresh
+        [found] = fresh.overview().accounts
+        assert (found.authorized, "/var/run/secrets/hubspot/acme" in (found.problem or "")) == (False, True)
+        person.add(new=False)
+        assert person.consent() == Granted("acme", 1001, again=True, written=False)
+        assert fresh.overview().accounts[0].authorized
+        commands = fresh.commands(person.choice(list_id=11), replacing="vip")
+    assert person.file.read_text() == before
+    assert [Path(each).name for each in commands.secrets] == ["acme-client-secret", "acme-refresh-token"]
+    assert "list_id: 11" in commands.text
+
+
+def test_commands_carry_both_secrets_where_one_has_changed(person: Person) -> None:
+    """A Secret of Kubernetes is made as a whole: the token that is good goes with the new client secret."""
+    person.begin()
+    person.consent()
+    person.session.save(person.choice())
+    token = (person.folder / "secrets" / "acme-refresh-token").read_text()
+    person.add(new=False)
+    commands = person.session.commands(person.choice(), replacing="vip")
+    assert [Path(each).name for each in commands.secrets] == ["acme-client-secret", "acme-refresh-token"]
+    assert (person.folder / "secrets" / "acme-refresh-token").read_text() == token
