@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
+from consumer import router
 from consumer.changes import Assignment, Change, TopicPartition
 from consumer.hubspot.answers import record_number
 from consumer.offsets import Offsets
@@ -28,16 +29,8 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Event(Protocol):
-    """What is looked at of an event."""
-
-    @property
-    def source_type(self) -> str:
-        """Kind of source: AUDIENCE, JOURNEY, or any other, which no connector can take."""
-
-    @property
-    def source_id(self) -> str:
-        """Id of the audience or journey."""
+class Event(router.Event, Protocol):
+    """What is looked at of an event, besides what a router looks at."""
 
     @property
     def transition(self) -> str:
