@@ -51,8 +51,10 @@ def _percent(share: float) -> str:
 
 
 def _sentence(text: str, end: str = ".") -> str:
-    """Return a clause as a sentence."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}{end}"
+    """Return a clause as a sentence; a name that it begins with, such as a topic's, stays as it is."""
+    first = text.partition(" ")[0].rstrip(",:")
+    begun = f"{text[:1].upper()}{text[1:]}" if first.isalpha() else text
+    return f"{begun.rstrip('.')}{end}"
 
 
 _ENVIRONMENT: Final = Environment(

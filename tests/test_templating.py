@@ -25,6 +25,23 @@ def test_a_clause_becomes_a_sentence() -> None:
     assert "<p>The file changed. Look again.</p>" in text
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("journey.membership is compacted", "journey.membership is compacted."),
+        ("secrets/x is not there", "secrets/x is not there."),
+        ("list-2 is gone", "list-2 is gone."),
+        ("name: must be a name", "Name: must be a name."),
+        ("HubSpot is down", "HubSpot is down."),
+        ("a b", "A b."),
+        ("", "."),
+    ],
+)
+def test_a_name_is_not_written_otherwise(told: str, shown: str) -> None:
+    """A sentence that begins with a name of something keeps the name as it is."""
+    assert f"<p>{shown} R.</p>" in template("setup/error.html")(heading="h", told=told, remedy="r", start="x")
+
+
 def test_the_address_of_an_asset_names_its_content() -> None:
     """Two assets never share an address, and one keeps it as long as it stays the same."""
     assert re.fullmatch(r"/style\.css\?[0-9a-f]{12}", address("style.css"))
