@@ -11,13 +11,25 @@ from tests.real.processes import Process, Restartable, free_port, until
 USER = "sync"
 PASSWORD = "open-sesame"
 
+_GUARD = {
+    "quarkus.http.auth.basic": "true",
+    "quarkus.http.auth.permission.all.paths": "/apis/*",
+    "quarkus.http.auth.permission.all.policy": "authenticated",
+    "quarkus.security.users.embedded.enabled": "true",
+    "quarkus.security.users.embedded.plain-text": "true",
+    f"quarkus.security.users.embedded.users.{USER}": PASSWORD,
+    f"quarkus.security.users.embedded.roles.{USER}": "any",
+}
+"""Properties of a registry that asks who one is."""
+
 
 class RegistryServer(Restartable):
-    """Context manager: a registry at `url` (Confluent's API)."""
+    """Context manager: a registry at `url` (Confluent's API). If it is not `guarded`, nobody is asked for a name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, guarded: bool = True) -> None:
         super().__init__()
         self._folder = folder
+        self._guarded = guarded
         self.process: Process
         self.port = free_port()
 
@@ -48,13 +60,7 @@ class RegistryServer(Restartable):
             "apicurio.datasource.url": f"jdbc:h2:file:{self._folder / 'registry'}",
             "apicurio.datasource.jdbc.initial-size": 1,
             "apicurio.datasource.jdbc.min-size": 1,
-            "quarkus.http.auth.basic": "true",
-            "quarkus.http.auth.permission.all.paths": "/apis/*",
-            "quarkus.http.auth.permission.all.policy": "authenticated",
-            "quarkus.security.users.embedded.enabled": "true",
-            "quarkus.security.users.embedded.plain-text": "true",
-            f"quarkus.security.users.embedded.users.{USER}": PASSWORD,
-            f"quarkus.security.users.embedded.roles.{USER}": "any",
+            **(_GUARD if self._guarded else {}),
         }
         given = [f"-D{name}={value}" for name, value in properties.items()]
         log_file = self._folder / "registry.log"

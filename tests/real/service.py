@@ -166,24 +166,35 @@ class World:
 
     def start_with(self, configuration: str) -> Service:
         """Start a service with the text of a configuration."""
-        name = f"service-{len(self._services)}"
-        command = self._command(configuration, name, "run", "--log-format", "json")
-        process = self.stack.enter_context(running(command, self.folder / f"{name}.log", self._environ, grace=0.0))
+        file = self.folder / f"service-{len(self._services)}.yaml"
+        file.write_text(configuration)
+        return self.start_file(file)
+
+    def start_file(self, file: Path) -> Service:
+        """Start a service with a configuration file, which others may write."""
+        log = self.folder / f"service-{len(self._services)}.log"
+        command = self._command(file, "run", "--log-format", "json")
+        process = self.stack.enter_context(running(command, log, self.process_environ, grace=0.0))
         self._services.append(Service(process))
         return self._services[-1]
 
     def run(self, *words: str, code: int = 0, **sections: dict[str, Any]) -> str:
         """Run a command to its end, with the sections of the configuration; give what it prints."""
-        command = self._command(json.dumps(self.settings(**sections)), "command", *words)
-        return run(command, environ=self._environ, code=code).decode()
+        file = self.folder / "command.yaml"
+        file.write_text(json.dumps(self.settings(**sections)))
+        return self.run_file(file, *words, code=code)
 
-    def _command(self, configuration: str, name: str, *words: str) -> list[str | Path]:
-        file = self.folder / f"{name}.yaml"
-        file.write_text(configuration)
+    def run_file(self, file: Path, *words: str, code: int = 0) -> str:
+        """Run a command to its end with a configuration file, which others may write; give what it prints."""
+        command = self._command(file, *words)
+        return run(command, environ=self.process_environ, code=code).decode()
+
+    def _command(self, file: Path, *words: str) -> list[str | Path]:
         return [sys.executable, "-m", self.module, *words, "--config", file]
 
     @property
-    def _environ(self) -> dict[str, str]:
+    def process_environ(self) -> dict[str, str]:
+        """What a process is given in its environment."""
         return {"REGISTRY_USER": self.registry.properties["basic.auth.user.info"], **self.environ}
 
     def tell(self, *events: Event, partition: int = 0) -> None:
