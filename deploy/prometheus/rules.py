@@ -13,7 +13,6 @@ What holds for every rule:
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -367,4 +366,4 @@ def write(plain: Path = PLAIN, kubernetes: Path = KUBERNETES) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(write())
+    write()

@@ -496,7 +496,7 @@ def test_promtool_takes_rules_and_configuration() -> None:
 def test_every_metric_in_a_rule_is_there() -> None:
     """A rule asks for metrics that the service has, histograms by their parts."""
     known = {PREFIX + spec.name for spec in TABLE}
-    expressions = [each.expr for each in (*rules.RECORDINGS, *rules.ALERTS)]
+    expressions = [*(each.expr for each in rules.RECORDINGS), *(each.expr for each in rules.ALERTS)]
     asked = {OF_A_HISTOGRAM.sub("", name) for expr in expressions for name in METRIC.findall(expr)}
     assert asked
     assert asked <= known
