@@ -70,7 +70,7 @@ def number(value: float, unit: str) -> str:
             return f"{value / 2**20:.0f} MiB"
         case "s":
             return f"{value:.3g} s"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - three digits
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _table(panel: Mapping[str, Any], given: Sequence[Answer], box: _Box) -> Iterator[str]:
