@@ -162,8 +162,8 @@ _FOR_LISTS: Final = (
 _PROMISE: Final = (
     Panel(
         "stat",
-        "On the list within 2 minutes, of 30 days",
-        f"{OBJECTIVE:.0%} is what is promised.",
+        "In time, of 30 days",
+        f"Share of changes that were on the list within two minutes; {OBJECTIVE:.0%} is what is promised.",
         "percentunit",
         (Query(f"1 - {rules.LATE_RATIO}30d{{{_JOB}}}", "{{job}}"),),
         width=4,
@@ -172,7 +172,7 @@ _PROMISE: Final = (
     ),
     Panel(
         "stat",
-        "Left of the month's budget",
+        "Budget left",
         "Late changes that the promise still allows; below 0 it is broken.",
         "percentunit",
         (Query(f"1 - {rules.LATE_RATIO}30d{{{_JOB}}} / {1 - OBJECTIVE:g}", "{{job}}"),),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.faulty_run import seen
-from tests.deploy.shown import Answer, answers, panels
+from tests.deploy.shown import Answer, answers, panels, row_titles
 from tests.house.tree import ROOT
 from tests.real.authority import Authority
 from tests.real.kafka_broker import any_broker
@@ -26,18 +26,22 @@ SECONDS = 300.0
 COLUMN, LINE, GAP = 58, 20, 6  # of Grafana's grid, and between two panels, in pixels
 COLORS = ("#0550ae", "#1a7f37", "#bc4c00", "#8250df", "#bf3989", "#9a6700", "#57606a", "#0a7ea4", "#a40e26")
 TEXT, FRAME, RED = "#24292f", "#d0d7de", "#cf222e"
-MOST_NAMED = 6  # series in a legend
+MOST_NAMED = 4  # series in a legend
+MOST_ROWS = 5  # of a table
+LETTER = 5.6  # pixels of a letter in a legend, about
 
 Shown = tuple[Mapping[str, Any], Sequence[Answer]]
 
 
-def draw(shown: Sequence[Shown]) -> str:
-    """Draw panels where the dashboard has them."""
+def draw(shown: Sequence[Shown], rows_of_panels: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Draw panels where the dashboard has them, and the titles of its rows."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel, _ in shown)
     width, height = 24 * COLUMN, rows * LINE
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img"'
     parts = [f'{head} aria-label="The dashboard" font-family="sans-serif" font-size="12" fill="{TEXT}">']
     parts.append(f'<rect width="{width}" height="{height}" fill="#f6f8fa"/>')
+    title = 'font-size="13" font-weight="bold"'
+    parts += [_text(4, row["gridPos"]["y"] * LINE + 14, row["title"], title) for row in rows_of_panels]
     for panel, given in shown:
         place = panel["gridPos"]
         box = _Box(place["w"] * COLUMN - GAP, place["h"] * LINE - GAP)
@@ -63,6 +67,8 @@ def _text(left: float, top: float, text: str, more: str = "") -> str:
 
 def number(value: float, unit: str) -> str:
     """Write a value with its unit, short."""
+    if not math.isfinite(value):
+        return ""
     match unit:
         case "percentunit":
             return f"{100 * value:.3g} %"
@@ -82,13 +88,19 @@ def _table(panel: Mapping[str, Any], given: Sequence[Answer], box: _Box) -> Iter
         unit = "percentunit" if renamed.get(name) == "Within 2 minutes" else panel["fieldConfig"]["defaults"]["unit"]
         for labels, points in answer.series:
             told = {label: value for label, value in labels.items() if label not in ("job", "__name__")}
-            rows[tuple(sorted(told.items()))] |= told | {name: number(round(points[-1][1], 4), unit)}
+            rows[tuple(sorted(told.items()))] |= told | {name: number(points[-1][1], unit)}
     columns = [each for each in dict.fromkeys(name for row in rows.values() for name in row) if each not in hidden]
-    apart = (box.width - 20) / len(columns)
-    for left, column in enumerate(columns):
-        yield _text(10 + left * apart, 44, renamed.get(column, column), 'font-weight="bold"')
-        for down, row in enumerate(rows.values()):
-            yield _text(10 + left * apart, 66 + 20 * down, row.get(column, ""))
+    heads = {column: renamed.get(column, column) for column in columns}
+    letters = {
+        column: 3 + max(len(heads[column]), *(len(row.get(column, "")) for row in rows.values())) for column in columns
+    }
+    apart = min(9.0, (box.width - 20) / sum(letters.values()))
+    left = 10.0
+    for column in columns:
+        yield _text(left, 44, heads[column], 'font-weight="bold" font-size="11"')
+        for down, row in enumerate(list(rows.values())[:MOST_ROWS]):
+            yield _text(left, 66 + 18 * down, row.get(column, ""), 'font-size="11"')
+        left += apart * letters[column]
 
 
 def _stat(panel: Mapping[str, Any], given: Sequence[Answer], box: _Box) -> Iterator[str]:
@@ -106,14 +118,15 @@ def _graph(panel: Mapping[str, Any], given: Sequence[Answer], box: _Box) -> Iter
         for answer in given
         for labels, points in answer.series
     ]
-    lines = [(name, points) for name, points in lines if points]
+    lines = [line for line in lines if any(value for _, value in line[1])] or [line for line in lines if line[1]]
     stacked = panel["fieldConfig"]["defaults"]["custom"].get("drawStyle") == "bars"
     bars = list(_stack([points for _, points in lines])) if stacked else []
     values = [value for _, points in lines for _, value in points] + [
         end for bar in bars for _, *ends in bar for end in ends
     ]
     times = [at for _, points in lines for at, _ in points]
-    low, high = min(0.0, *values), max(*values, 1e-9)
+    low, high = min(0.0, *values), max(0.0, *values)
+    high = high if high > low else 1.0
     first, span = min(times), max(times) - min(times) or 1.0
 
     def at(when: float, value: float) -> tuple[float, float]:
@@ -159,13 +172,13 @@ def _legend(names: Sequence[str], box: _Box) -> Iterator[str]:
     named = list(names[:MOST_NAMED])
     if len(names) > MOST_NAMED:
         named.append(f"and {len(names) - MOST_NAMED} more")
-    apart = (box.width - 20) / max(len(named), 3)
-    for left, (name, color) in enumerate(zip(named, _colors(), strict=False)):
-        most = int(apart / 5)
+    left, most = 10.0, max(4, int((box.width - 20) / len(named) / LETTER) - 4)
+    for place, (name, color) in enumerate(zip(named, _colors(), strict=False)):
         told = name if len(name) <= most else f"{name[: most - 1]}…"
-        more = "" if left < MOST_NAMED else 'visibility="hidden"'
-        yield f'<rect x="{10 + left * apart:.0f}" y="{box.height - 14}" width="8" height="3" fill="{color}" {more}/>'
-        yield _text(22 + left * apart, box.height - 9, told, 'font-size="10"')
+        if place < MOST_NAMED:
+            yield f'<rect x="{left:.0f}" y="{box.height - 14}" width="8" height="3" fill="{color}"/>'
+        yield _text(left + 11, box.height - 9, told, 'font-size="10"')
+        left += (len(told) + 4) * LETTER
 
 
 _KINDS = {"table": _table, "stat": _stat, "timeseries": _graph}
@@ -181,7 +194,7 @@ def main() -> None:
             world(broker, registry, folder) as here,
             seen(here, SECONDS, folder) as done,
         ):
-            FILE.write_text(draw([(panel, list(answers(done, panel))) for panel in panels()]), "utf-8")
+            FILE.write_text(draw([(panel, list(answers(done, panel))) for panel in panels()], row_titles()), "utf-8")
     sys.stdout.write(f"{FILE.relative_to(ROOT)}: {FILE.stat().st_size} bytes\n")
 
 

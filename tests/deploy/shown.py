@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,7 @@ class Answer:
 
     def legend(self, labels: Labels) -> str:
         """Name a series as the legend does."""
-        name = str(self.target.get("legendFormat", ""))
-        for label in ("job", "connector", "list_name", "kind", "reason", "topic", "partition", "trigger", "status"):
-            name = name.replace(f"{{{{{label}}}}}", labels.get(label, ""))
-        for label in ("account", "outcome", "instance"):
-            name = name.replace(f"{{{{{label}}}}}", labels.get(label, ""))
-        return name
+        return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), str(self.target.get("legendFormat", "")))
 
     @property
     def numbers(self) -> list[float]:
@@ -39,8 +35,17 @@ class Answer:
 
 def panels() -> list[dict[str, Any]]:
     """Give the panels of the dashboard's file, without rows."""
-    board = json.loads(dashboard.FILE.read_text("utf-8"))
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
+    return [panel for panel in _all() if panel["type"] != "row"]
+
+
+def row_titles() -> list[dict[str, Any]]:
+    """Give the rows of the dashboard's file, each of which is a title above panels."""
+    return [panel for panel in _all() if panel["type"] == "row"]
+
+
+def _all() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(dashboard.FILE.read_text("utf-8"))["panels"]
+    return found
 
 
 def answers(seen: Seen, panel: Mapping[str, Any], **variables: str) -> Iterator[Answer]:

@@ -164,7 +164,7 @@ class Shell:
         self.until(lambda: self._here.committed() == self._here.kafka.end(self._here.changes))
 
     def retention_passed(self) -> None:
-        """Let retention take what the service has not read of a partition, while it is away; new partitions are read."""
+        """Let retention take what the service, while it is away, has not read; new partitions are read before."""
         here = self._here
         here.tell(Event(301), partition=20)
         self.until(lambda: 301 in here.members())
