@@ -23,7 +23,7 @@ from tests.real.service import VIP, world
 
 pytestmark = pytest.mark.process
 
-SECONDS = 40.0
+SECONDS = 30.0
 PANELS = panels()
 PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 

@@ -86,6 +86,14 @@ CASES = (
     Case("all is well, and nothing happens", {}, 60),
     Case("nobody is there", {}, 6, ("Down",), base={}),
     Case("nobody is there, but not for long", {}, 4, base={}),
+    Case("nobody is there any more", {}, 120, ("Down",), base={'build_info{job="sync",instance="a"}': "1x60 stale"}),
+    Case(
+        "one of two deployments is gone",
+        {},
+        80,
+        ("Down",),
+        base={'build_info{job="sync",instance="a"}': "1x60 stale", 'build_info{job="other",instance="b"}': "1x90"},
+    ),
     Case(
         "one of two replicas is gone",
         {},
@@ -296,6 +304,15 @@ CASES = (
         },
         210,
     ),
+    Case(
+        "every change is late, but there are few",
+        {
+            a("event_to_list_seconds_count", 'connector="vip"'): "0+0.04x400",
+            a("event_to_list_seconds_bucket", 'connector="vip",le="120.0"'): "0x400",
+        },
+        380,
+        every="5m",
+    ),
     Case("four in a hundred are late, for hours", changes(0.04, 400), 380, ("FreshnessBurnsSlowly",), "5m"),
     Case("four in a thousand are late", changes(0.004, 400), 380, every="5m"),
     Case(
@@ -314,8 +331,8 @@ TEXTS = {
     "Down": Text(
         {},
         "No HubSpot list is synced: the service does not run, or nobody sees it run",
-        "Prometheus has found no replica of hubspot-list-sync for 5 minutes. Nothing is lost: changes wait in Kafka as "
-        "long as its retention lasts.",
+        "Prometheus has found no replica for 5 minutes. Nothing is lost: changes wait in Kafka as long as its "
+        "retention lasts.",
     ),
     "NeedsAttention": Text(
         {**OF_VIP, "reason": "FORBIDDEN"},

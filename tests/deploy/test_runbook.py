@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from consumer.simulator.faults import Fault
 from tests.house.tree import ROOT
 from tests.real import parts
-from tests.real.kafka import Event
+from tests.real.kafka import Event, Kafka
 from tests.real.kafka_broker import Broker
 from tests.real.processes import free_port, run, until
 from tests.real.registry_server import RegistryServer
@@ -166,7 +166,9 @@ class Shell:
     def retention_passed(self) -> None:
         """Let retention take what the service, while it is away, has not read; new partitions are read before."""
         here = self._here
-        here.tell(Event(301), partition=20)
+        fresh = Kafka(here.broker.bootstrap, here.registry.client())  # who knows the topic hears of partitions late
+        fresh.tell(here.changes, Event(301), partition=20)
+        fresh.close()
         self.until(lambda: 301 in here.members())
         self.stop()
         end = here.kafka.end(here.changes)
@@ -208,7 +210,8 @@ def test_every_command_does_what_the_runbook_says(
         for command in COMMANDS:
             if prepare := to_come.pop(command.heading, None):
                 prepare(shell)
-            if not NOT_RUN.fullmatch(command.remark):
+            again = command.text in said and command.heading.startswith("HubSpotListSync")  # as it was above
+            if not again and not NOT_RUN.fullmatch(command.remark):
                 said[command.text] = shell.type(command)
     assert to_come == {}
     [secret] = {text for line, text in said.items() if line.startswith("kubectl create secret")}
