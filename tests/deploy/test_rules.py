@@ -460,6 +460,51 @@ def with_text(case: Case, name: str) -> dict[str, object]:
     }
 
 
+RECORDED = (
+    (
+        "a partition that two replicas tell of while it changes hands counts once",
+        {a("consumer_lag", LAG): "100x9", a("consumer_lag", LAG, "b"): "90x9", a("consumer_lag", LAG_1): "7x9"},
+        "topic:hubspot_list_sync_consumer_lag:sum",
+        {'{topic="changes"}': 107},
+    ),
+    (
+        "a list has one name, whoever has heard it",
+        {},
+        "connector:hubspot_list_sync_list_info:one",
+        {f'{{{VIP},list_name="VIP",account="acme"}}': 1},
+    ),
+    (
+        "a list that nobody knows the name of is there",
+        {a("list_info", 'connector="new",list_id="5",list_name="",account="acme"'): "1x9"},
+        'connector:hubspot_list_sync_list_info:one{connector="new"}',
+        {'{connector="new",list_id="5",list_name="",account="acme"}': 1},
+    ),
+    (
+        "HubSpot counts the requests of all lists, replicas and audits of an account",
+        {
+            requests(200): "0+60x9",
+            requests(200, "b"): "0+120x9",
+            a("audit_requests_total", 'account="acme",status="200"'): "0+60x9",
+        },
+        "account_status:hubspot_list_sync_requests:rate5m",
+        {'{account="acme",status="200"}': 4},
+    ),
+    (
+        "what waits at two replicas waits for one list",
+        {a("pending_contacts", VIP): "5x9", a("pending_contacts", VIP, "b"): "6x9"},
+        "connector:hubspot_list_sync_pending_contacts:sum",
+        {f"{{{VIP}}}": 11},
+    ),
+    (
+        "late is what is not in time",
+        changes(0.25, 9),
+        "round(connector:hubspot_list_sync_changes_late:rate5m * 60)",
+        {'{connector="vip"}': 250},
+    ),
+)
+"""What is told, what Prometheus has seen, what is asked 8 minutes later, and the answer (the job left out)."""
+
+
 def metrics(case: Case) -> set[str]:
     """Give the names of what Prometheus has seen."""
     return {series.partition("{")[0] for series in case.series}
@@ -483,6 +528,19 @@ def ask_promtool(folder: Path, every: str, unit: dict[str, object]) -> None:
 def test_alerts_are_on_when_they_should_be(case: Case, tmp_path: Path) -> None:
     """With what Prometheus has seen, these alerts are on and no others, whatever replicas come and go."""
     ask_promtool(tmp_path, case.every, unit(case))
+
+
+@pytest.mark.parametrize(("told", "seen", "asked", "expected"), RECORDED, ids=[each[0] for each in RECORDED])
+def test_what_is_recorded(
+    told: str, seen: Mapping[str, str], asked: str, expected: Mapping[str, float], tmp_path: Path
+) -> None:
+    """A recorded series says what its name says, with any number of replicas."""
+    name = "" if "(" in asked else asked.partition("{")[0]
+    samples = [
+        {"labels": labels.replace("{", f'{name}{{job="sync",', 1), "value": value} for labels, value in expected.items()
+    ]
+    query = {"expr": asked, "eval_time": "8m", "exp_samples": samples}
+    ask_promtool(tmp_path, "1m", {**unit(Case(told, seen, 8)), "promql_expr_test": [query]})
 
 
 @pytest.mark.parametrize("name", ALERTS)
