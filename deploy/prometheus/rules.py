@@ -162,7 +162,8 @@ RECORDINGS: Final = (
     ),
     Recording(LAG, _sum("job, topic", f"max by (job, topic, partition) ({_P}consumer_lag)")),
     Recording(f"connector:{CHANGES}", _sum("job, connector", f"rate({_P}event_to_list_seconds_count[5m])")),
-    Recording(f"connector:{LATE}", f"connector:{CHANGES} - {_in_time()}"),
+    # Near a counter's beginning both rates are reckoned a little differently, which must not come out below 0.
+    Recording(f"connector:{LATE}", f"clamp_min(connector:{CHANGES} - {_in_time()}, 0)"),
     Recording(f"job:{CHANGES}", _sum("job", f"connector:{CHANGES}")),
     Recording(f"job:{LATE}", _sum("job", f"connector:{LATE}")),
     *(

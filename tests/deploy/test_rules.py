@@ -86,7 +86,7 @@ CASES = (
     Case("all is well, and nothing happens", {}, 60),
     Case("nobody is there", {}, 6, ("Down",), base={}),
     Case("nobody is there, but not for long", {}, 4, base={}),
-    Case("nobody is there any more", {}, 120, ("Down",), base={'build_info{job="sync",instance="a"}': "1x60 stale"}),
+    Case("nobody is there any more", {}, 123, ("Down",), base={'build_info{job="sync",instance="a"}': "1x60 stale"}),
     Case(
         "one of two deployments is gone",
         {},
@@ -101,7 +101,7 @@ CASES = (
         base={'build_info{job="sync",instance="a"}': "1x5 stale", 'build_info{job="sync",instance="b"}': "1x60"},
     ),
     Case("a list is refused", {a("needs_attention", FORBIDDEN): "0x3 1x20"}, 10, ("NeedsAttention",)),
-    Case("a list was refused once, and then went on", {a("needs_attention", FORBIDDEN): "0x3 1 0x20"}, 10),
+    Case("a list was refused once, and then went on", {a("needs_attention", FORBIDDEN): "0x3 1 0x20"}, 4),
     Case(
         "a refused list changes hands",
         {a("needs_attention", FORBIDDEN): "1x9 stale", a("needs_attention", FORBIDDEN, "b"): "_x8 1x9"},
@@ -160,6 +160,11 @@ CASES = (
         40,
     ),
     Case(
+        "there is more to do each minute, and it is done",
+        {a("consumer_lag", LAG): "2000+500x60", a("events_consumed_total", TOPIC): "0+60000x60"},
+        40,
+    ),
+    Case(
         "a backlog is caught up with",
         {a("consumer_lag", LAG): "900000-10000x60", a("events_consumed_total", TOPIC): "0+1000x60"},
         40,
@@ -171,8 +176,11 @@ CASES = (
         ("DeadLetters",),
     ),
     Case(
-        "changes were given up, long ago, and a replica restarts",
-        {a("dead_letters_total", 'reason="FORBIDDEN"'): "0x9 5x90 0x40"},
+        "changes were given up, long ago, and one of two replicas restarts",
+        {
+            a("dead_letters_total", 'reason="FORBIDDEN"'): "0x9 5x90 0x40",
+            a("dead_letters_total", 'reason="FORBIDDEN"', "b"): "0x9 5x130",
+        },
         120,
     ),
     Case("a tenth is answered 429", {requests(200): "0+90x60", requests(429): "0+10x60"}, 25, ("RateLimited",)),
@@ -303,6 +311,13 @@ CASES = (
             a("event_to_list_seconds_bucket", 'connector="vip",le="120.0"'): "0+1000x200 200700+700x4 204500+1000x95",
         },
         210,
+    ),
+    Case(
+        "all was late for an hour, and that is over",
+        changes(1.0, 350)
+        | {a("event_to_list_seconds_bucket", 'connector="vip",le="120.0"'): "0+1000x200 200000x59 201000+1000x90"},
+        312,
+        ("FreshnessBurnsSlowly",),
     ),
     Case(
         "every change is late, but there are few",
