@@ -475,7 +475,7 @@ def with_text(case: Case, name: str) -> dict[str, object]:
     }
 
 
-RECORDED = (
+RECORDED: tuple[tuple[str, Mapping[str, str], str, Mapping[str, float]], ...] = (
     (
         "a partition that two replicas tell of while it changes hands counts once",
         {a("consumer_lag", LAG): "100x9", a("consumer_lag", LAG, "b"): "90x9", a("consumer_lag", LAG_1): "7x9"},
