@@ -10,7 +10,7 @@ WHEELS ?= dist/wheels
 RUN    := $(VENV)/.run-installed
 DEV    := $(VENV)/.dev-installed
 
-.PHONY: demo test test-unit soak chaos bench lint format lock wheel image image-wheels clean help
+.PHONY: demo test test-unit soak chaos bench lint format lock monitoring wheel image image-wheels clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ lint: $(DEV)  ## ruff (all rules) and mypy (strict)
 format: $(DEV)  ## what ruff can mend by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+monitoring: $(DEV)  ## writes rules and dashboard of deploy/ anew, from their source
+	$(BIN)/python -m deploy.prometheus.rules
+	$(BIN)/python -m deploy.grafana.dashboard
 
 wheel: $(DEV)  ## dist/*.whl
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
