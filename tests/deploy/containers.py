@@ -6,8 +6,9 @@ It runs containers with runc, which works on machines where crun does not find i
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 from tests.house.tree import ROOT
@@ -75,37 +76,45 @@ class Podman:
         self("secret", "rm", "--all")
 
     def has(self, image: str) -> bool:
-        """Tell whether an image is there."""
-        with suppress(AssertionError):
-            self("image", "exists", image)
-            return True
-        return False
+        """Tell whether an image is in the storage."""
+        return _is_there(image, self.environ)
 
     def build(self) -> None:
         """Make the image as people do, by `make image`, from what git has, or would take, of this tree."""
         with _context() as folder:
             run(
-                ["make", "-C", folder, "image", f"BASE={self.base()}", f"IMAGE={IMAGE}", "BUILDER=podman"],
+                ["make", "-C", folder, "image", f"BASE={self.base}", f"IMAGE={IMAGE}", "BUILDER=podman"],
                 environ=self.environ,
             )
-        self("image", "prune", "--force", "--filter=until=168h")  # what former builds left behind
+        self("image", "prune", "--force", "--filter=until=24h")  # what former builds left behind
 
+    @cached_property
     def base(self) -> str:
-        """Give an image with Python: the Dockerfile's own where it is there, else Debian's Python.
+        """An image with Python: the Dockerfile's own where somebody has pulled it, else Debian's Python.
 
-        Nothing is pulled. Debian's is made by debootstrap, which takes a minute, and kept.
+        Nothing is pulled here. Debian's is made by debootstrap, which takes a minute, and kept.
         """
         official = official_base()
-        if self.has(official):
-            return official
-        if not self.has(BASE):
-            CACHE.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
-                root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+            root, archive = Path(scratch) / "root", Path(scratch) / "root.tar"
+            if not self.has(official) and _is_there(official):
+                run(["podman", "save", "--quiet", "--output", archive, official])
+                self("load", "--quiet", "--input", archive)
+            if self.has(official):
+                return official
+            if not self.has(BASE):
                 run(["debootstrap", "--variant=minbase", f"--include={INCLUDED}", SUITE, root])
                 run(["tar", "-C", root, "--exclude=./dev", "--exclude=./var/cache/apt", "-cf", archive, "."])
                 self("import", "--quiet", archive, BASE)
         return BASE
+
+
+def _is_there(image: str, environ: Mapping[str, str] | None = None) -> bool:
+    with suppress(AssertionError):
+        run(["podman", "image", "exists", image], environ=environ)
+        return True
+    return False
 
 
 def official_base() -> str:

@@ -20,8 +20,9 @@ from tests.deploy.containers import IMAGE, Podman
 from tests.house.tree import ROOT
 from tests.real.kafka import Kafka
 from tests.real.kafka_broker import IMAGE as KAFKA_IMAGE
-from tests.real.kafka_broker import Broker
-from tests.real.processes import PATIENCE, free_port, until
+from tests.real.kafka_broker import Broker, wait_for
+from tests.real.parts import JAVA, resolve
+from tests.real.processes import PATIENCE, free_port, run, running, until
 from tests.real.registry_server import PASSWORD, USER, RegistryServer
 
 pytestmark = pytest.mark.process
@@ -101,6 +102,26 @@ def test_its_configuration_is_valid() -> None:
     assert (str(CONFIG.relative_to(DEPLOY)), "/etc/hubspot-list-sync/hubspot-list-sync.yaml") in [
         (here.removeprefix("./"), there) for here, there in mounted()
     ]
+
+
+def test_its_broker_starts(tmp_path: Path) -> None:
+    """The properties that Kafka's image makes of its variables are those of a broker that takes connections."""
+    variables = SERVICES["kafka"]["environment"]
+    port, controller_port = free_port(), free_port()
+    here = {"kafka:": "127.0.0.1:", "//:": "//127.0.0.1:", ":9092": f":{port}", ":9093": f":{controller_port}"}
+    properties = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): _replaced(value, here)
+        for name, value in variables.items()
+        if name.startswith("KAFKA_")
+    }
+    file = tmp_path / "server.properties"
+    file.write_text(
+        "".join(f"{name}={value}\n" for name, value in {**properties, "log.dirs": tmp_path / "data"}.items())
+    )
+    java = [*JAVA, "-Xmx512m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", f"{resolve()}/*"]
+    run([*java, "kafka.tools.StorageTool", "format", "-t", variables["CLUSTER_ID"], "-c", file])
+    with running([*java, "kafka.Kafka", file], tmp_path / "kafka.log") as process:
+        wait_for(f"127.0.0.1:{port}", process)
 
 
 def test_simulator_and_service_fill_the_lists(
