@@ -26,7 +26,7 @@ from tests.real.service import VIP, Service, World, world
 pytestmark = pytest.mark.process
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text("utf-8")
-HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
+HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]+))?\)")
 NOT_RUN = re.compile(r"not run: \w.+")
