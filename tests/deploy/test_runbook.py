@@ -15,7 +15,8 @@ from ruamel.yaml import YAML
 
 from consumer.simulator.faults import Fault
 from tests.house.tree import ROOT
-from tests.real import parts
+from tests.real import kafka_broker, parts
+from tests.real.authority import Authority
 from tests.real.kafka import Event, Kafka
 from tests.real.kafka_broker import Broker
 from tests.real.processes import free_port, run, until
@@ -25,7 +26,7 @@ from tests.real.service import VIP, Service, World, world
 pytestmark = pytest.mark.process
 
 RUNBOOK = (ROOT / "deploy" / "runbook.md").read_text("utf-8")
-HEADING = re.compile(r"^#{2,3} (.+)$", re.MULTILINE)
+HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
 BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]+))?\)")
 NOT_RUN = re.compile(r"not run: \w.+")
@@ -58,7 +59,7 @@ def commands() -> Iterator[Command]:
     places = [(match.start(), match[1]) for match in HEADING.finditer(RUNBOOK)]
     for block in BLOCK.finditer(RUNBOOK):
         heading = [name for start, name in places if start < block.start()][-1]
-        for line in block[1].splitlines():
+        for line in re.sub(r" \\\n\s*", " ", block[1]).splitlines():
             text, _, remark = line.strip().partition("  # ")
             yield Command(heading, text, remark)
 
@@ -67,17 +68,29 @@ COMMANDS = list(commands())
 
 
 class Shell:
-    """Types commands as the runbook has them, beside a running service; addresses and names are those of the test."""
+    """Types commands as the runbook has them, beside a running service; addresses and names are those of the test.
 
-    def __init__(self, here: World, folder: Path) -> None:
+    Service and commands come to Kafka as a user who may do what the runbook's access control lists say, and no more.
+    """
+
+    def __init__(self, here: World, folder: Path, authority: Authority) -> None:
         self._here = here
         self._folder = folder
         self._sections: dict[str, dict[str, Any]] = {
             "guard": GUARD,
-            "kafka": {"topic.metadata.refresh.interval.ms": 1000},
+            "kafka": {
+                "bootstrap.servers": here.broker.sasl_ssl,
+                "topic.metadata.refresh.interval.ms": 1000,
+                "security.protocol": "SASL_SSL",
+                "sasl.mechanisms": "SCRAM-SHA-512",
+                "sasl.username": kafka_broker.USER,
+                "sasl.password": {"env": "KAFKA_PASSWORD"},
+                "ssl.ca.location": str(authority.ca_file),
+            },
             "admin": {"address": f"127.0.0.1:{free_port()}"},
             "connectors": {"vip": {"account": "acme", "list_id": VIP, "source": "audience:vip"}},
         }
+        here.environ["KAFKA_PASSWORD"] = kafka_broker.PASSWORD
         (folder / "secrets").mkdir()
         for name in ("client-secret", "refresh-token"):
             (folder / "secrets" / f"acme-{name}").write_text((here.folder / name).read_text())
@@ -87,6 +100,7 @@ class Shell:
             "hubspot.membership.results": here.results,
             "hubspot.membership.dead-letters": here.dead_letters,
             "--group hubspot-list-sync": f"--group {here.group}",
+            "User:hubspot-list-sync": f"User:{kafka_broker.USER}",
             "--replication-factor 3": "--replication-factor 1",
         }
         self.service: Service
@@ -200,13 +214,13 @@ BEFORE: dict[str, Callable[[Shell], None]] = {
 
 
 def test_every_command_does_what_the_runbook_says(
-    secure_broker: Broker, registry: RegistryServer, tmp_path: Path
+    secure_broker: Broker, registry: RegistryServer, authority: Authority, tmp_path: Path
 ) -> None:
     """From the first topic to the last alert, each command that is not marked as not run ends well."""
     to_come = dict(BEFORE)
     said: dict[str, str] = {}
     with world(secure_broker, registry, tmp_path) as here:
-        shell = Shell(here, tmp_path)
+        shell = Shell(here, tmp_path, authority)
         for command in COMMANDS:
             if prepare := to_come.pop(command.heading, None):
                 prepare(shell)
