@@ -4,10 +4,13 @@ PYTHON ?= python3.11
 SECONDS ?= 600
 VENV   := .venv
 BIN    := $(VENV)/bin
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE  ?= hubspot-list-sync:$(VERSION)
+WHEELS ?= dist/wheels
 RUN    := $(VENV)/.run-installed
 DEV    := $(VENV)/.dev-installed
 
-.PHONY: demo test test-unit soak chaos bench lint format lock wheel clean help
+.PHONY: demo test test-unit soak chaos bench lint format lock monitoring wheel image image-wheels clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,8 +43,26 @@ format: $(DEV)  ## what ruff can mend by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+monitoring: $(DEV)  ## writes rules and dashboard of deploy/ anew, from their source
+	$(BIN)/python -m deploy.prometheus.rules
+	$(BIN)/python -m deploy.grafana.dashboard
+
 wheel: $(DEV)  ## dist/*.whl
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+image:  ## the container image IMAGE, by docker, podman or buildah, or by BUILDER; BASE=... takes another Python image
+	builder="$(BUILDER)"; \
+	for each in docker podman buildah; do \
+	    if [ -z "$$builder" ] && $$each info >/dev/null 2>&1; then builder=$$each; fi; \
+	done; \
+	$${builder:?no docker, podman or buildah answers here: start or install one} build --file deploy/Dockerfile \
+	    --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$(shell git rev-parse HEAD 2>/dev/null || echo unknown) .
+
+image-wheels: $(DEV)  ## dist/wheels: with these, `make image` asks no package index
+	rm -rf $(WHEELS)
+	$(BIN)/pip download --quiet --no-deps --only-binary :all: --require-hashes --dest $(WHEELS) \
+	    --requirement deploy/requirements.txt --requirement deploy/build-requirements.txt
 
 lock: $(DEV)  ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
@@ -49,6 +70,9 @@ lock: $(DEV)  ## pin the newest versions that pyproject.toml allows
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
 	    --no-emit-trusted-host --allow-unsafe --extra dev --constraint deploy/requirements.txt \
 	    --output-file tests/requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+	    --no-emit-trusted-host --allow-unsafe --build-deps-for wheel --only-build-deps \
+	    --output-file deploy/build-requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
 	    --no-emit-trusted-host --output-file tests/bench/peers/requirements.txt tests/bench/peers/requirements.in
 

@@ -36,7 +36,8 @@ REFRESH_OUTCOMES: Final = ("ok", "failed", "refused")
 TRANSITIONS: Final = ("ENTER", "EXIT")
 AUDIT_KINDS: Final = tuple(kind.value for kind in Kind)
 
-_KNOWN_STATUSES: Final = ("200", "timeout", "connection_error")
+# 429 too, so that the first ones count for whoever looks at their share.
+_KNOWN_STATUSES: Final = ("200", "429", "timeout", "connection_error")
 _CONNECTOR_SKIPS: Final = ("no_identifier", "disabled")
 _SERVICE_SKIPS: Final = (*(("", "unrouted", transition) for transition in TRANSITIONS), ("", "tombstone", ""))
 

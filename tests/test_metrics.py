@@ -142,7 +142,7 @@ def test_known_label_sets_of_a_list_start_at_zero(metrics: Metrics) -> None:
         ("vip", "4711", trigger): 0 for trigger in ("age", "size", "drain", "revoke")
     }
     assert series(metrics, "requests_total") == {
-        ("vip", "4711", status): 0 for status in ("200", "timeout", "connection_error")
+        ("vip", "4711", status): 0 for status in ("200", "429", "timeout", "connection_error")
     }
     assert series(metrics, "contacts_failed_total") == {("vip", "4711", "GAVE_UP"): 0}
     assert series(metrics, "not_found_retries_total") == {("vip", "4711", end): 0 for end in ENDS}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import Producer
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -38,6 +38,7 @@ from consumer.simulator.server import SimulatorServer
 LISTS = {"active-60d": 101, "big-spender-180d": 102, "second-purchase": 103}
 KINDS = ("added", "removed", "unchanged", "not_found")
 TOPIC = "journey.membership"
+SUBJECT = f"{TOPIC}-value"
 SLOT = "2006"
 MISSING_EVERY = 50  # one record id in so many does not exist in HubSpot
 SECONDS = 8.0  # in which eighteen months of events are told
@@ -78,7 +79,7 @@ def run(console: Console) -> int:
     bought = cdnow.purchases()
     events = list(cdnow.events(bought))
     with ExitStack() as stack:
-        server = stack.enter_context(SimulatorServer(_portal()))
+        server = stack.enter_context(SimulatorServer(portal()))
         kafka = stack.enter_context(EmbeddedKafka())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = _settings(kafka.bootstrap, server.url, folder)
@@ -89,7 +90,8 @@ def run(console: Console) -> int:
         console.print(f"Kafka, embedded:     {kafka.bootstrap}\nHubSpot, simulated:  {server.url}")
         console.print(f"Status and metrics:  {service.admin.url}\n")
         with _running(service):
-            _play(console, _messages(registry, events), producer, service)
+            schema_id = registry.register_schema(SUBJECT, Schema(avro.CHANGE_SCHEMA.text, "AVRO"))
+            _play(console, messages(schema_id, events), producer, service)
         requests = Counter(each.list_id for each in server.call(lambda portal: portal.log) if each.method == "PUT")
         members = server.call(lambda portal: {key: held.members for key, held in portal.accounts["demo"].lists.items()})
     told = Counter(event.source_id for event in events)
@@ -101,7 +103,7 @@ def run(console: Console) -> int:
             requests=requests[list_id],
             **{kind: _total(service, f"contacts_{kind}", connector=source_id) for kind in KINDS},
             members=len(members[list_id]),
-            matches=members[list_id] == _expected(bought, source_id),
+            matches=members[list_id] == expected(bought, source_id),
         )
         for source_id, list_id in LISTS.items()
     ]
@@ -123,13 +125,13 @@ def _exists(record_id: int) -> bool:
     return record_id % MISSING_EVERY != 0
 
 
-def _expected(bought: list[Purchase], source_id: str) -> frozenset[int]:
+def expected(bought: list[Purchase], source_id: str) -> frozenset[int]:
     """Give who must be on the list: computed from the purchases, not from the events."""
     customers = cdnow.audience(bought, source_id, cdnow.LAST_DAY)
     return frozenset(filter(_exists, map(cdnow.record_id, customers)))
 
 
-def _portal() -> Portal:
+def portal() -> Portal:
     """Make a HubSpot that lacks some of the contacts and has a bad day."""
     account = Account(
         name="demo",
@@ -140,10 +142,10 @@ def _portal() -> Portal:
     )
     for source_id, list_id in LISTS.items():
         account.add_list(ContactList(list_id, f"Demo {source_id}"))
-    portal = Portal([account])
+    made = Portal([account])
     for fault in FAULTS:
-        portal.inject(fault)
-    return portal
+        made.inject(fault)
+    return made
 
 
 def _settings(bootstrap: str, hubspot: str, folder: Path) -> Settings:
@@ -208,9 +210,8 @@ def _play(console: Console, messages: list[tuple[str, bytes]], producer: Produce
     raise DemoError(f"the service did not finish within {PATIENCE:.0f} s: look at its log with --log-level info")
 
 
-def _messages(registry: SchemaRegistryClient, events: list[AudienceEvent]) -> list[tuple[str, bytes]]:
-    """Make keys and values for Kafka, as a Data Activation platform would."""
-    schema_id = registry.register_schema(f"{TOPIC}-value", Schema(avro.CHANGE_SCHEMA.text, "AVRO"))
+def messages(schema_id: int, events: list[AudienceEvent]) -> list[tuple[str, bytes]]:
+    """Make keys and values for Kafka, as a Data Activation platform would; `schema_id` is that of the change schema."""
     return [
         (
             str(event.customer),

@@ -86,7 +86,7 @@ MAKERS = {
     "consumer.hubspot.workers.Workers": "app",
     "consumer.kafka.embedded.EmbeddedKafka": "demo",
     "consumer.kafka.reader.TopicReader": "app commands.clients",
-    "consumer.kafka.registry.SchemaRegistry": "app commands.clients",
+    "consumer.kafka.registry.SchemaRegistry": "app commands.clients demo",
     "consumer.kafka.registry.new_client": "app commands.clients demo",
     "consumer.kafka.replay.ReplaySource": "app",
     "consumer.kafka.sink.KafkaSink": "app",

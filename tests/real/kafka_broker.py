@@ -84,7 +84,7 @@ class JavaBroker(Restartable):
     def _start(self) -> None:
         command: list[str | Path] = [*self._java, "kafka.Kafka", self._file]
         process = self._run(command, self._folder / "broker.log")
-        _wait_for(self.broker.bootstrap, process)
+        wait_for(self.broker.bootstrap, process)
 
     def _write_properties(self, controller_port: int, authority: Authority) -> None:
         plain, secure = self.broker.bootstrap, self.broker.sasl_ssl
@@ -131,7 +131,7 @@ def any_broker(folder: Path, authority: Authority) -> Iterator[Broker]:
             yield java.broker
 
 
-def _wait_for(bootstrap: str, process: Process) -> None:
+def wait_for(bootstrap: str, process: Process) -> None:
     """Wait until the broker answers, and has made the topic that groups commit to."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "nobody", "log_level": 0})
 
