@@ -195,7 +195,9 @@ class World:
     @property
     def process_environ(self) -> dict[str, str]:
         """What a process is given in its environment."""
-        return {"REGISTRY_USER": self.registry.properties["basic.auth.user.info"], **self.environ}
+        # Tables as wide as they need, whatever the terminal or runner says that the tests are started from.
+        wide = {"COLUMNS": "250"}
+        return {"REGISTRY_USER": self.registry.properties["basic.auth.user.info"], **wide, **self.environ}
 
     def tell(self, *events: Event, partition: int = 0) -> None:
         """Append events."""
