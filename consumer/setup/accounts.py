@@ -54,6 +54,7 @@ class Accounts:
         self._learned = learned
         self._waiting: dict[str, Waiting] = {}
         self._hubs: dict[str, int] = {}
+        self._refused: set[str] = set()
 
     def views(self, draft: Draft) -> tuple[AccountView, ...]:
         """Give all accounts, those of the file first."""
@@ -129,12 +130,17 @@ class Accounts:
 
     def grant(self, draft: Draft, name: str, token: Secret) -> None:
         """Take a refresh token that HubSpot has granted."""
+        self._refused.discard(name)
         waiting = self._waiting.get(name)
         if waiting is None:
             saved = self._saved(draft, name)
             secret, reference = self.client_secret(draft, name), saved.client_secret.reference
             waiting = Waiting(saved.client_id, saved.requests_per_10s, secret, reference, None)
         self._waiting[name] = replace(waiting, refresh_token=HeldSecret(token.reveal()), granted=True)
+
+    def refuse(self, name: str) -> None:
+        """Note that HubSpot does not take the refresh token any more: until there is another one, that is told."""
+        self._refused.add(name)
 
     def is_elsewhere(self, draft: Draft, name: str) -> bool:
         """Tell whether the file names a place for the refresh token that this machine does not have, as for a pod."""
@@ -206,10 +212,12 @@ class Accounts:
             client_id = saved.client_id if saved is not None else ""
             authorized = saved is not None and saved.refresh_token.value is not None
         known = waiting or saved
+        if name in self._refused:
+            problems.append("HubSpot no longer takes its refresh token")
         return AccountView(
             name=name,
             client_id=client_id,
-            authorized=authorized,
+            authorized=authorized and name not in self._refused,
             saved=name in draft.names("accounts"),
             problem="; ".join(problems) or None,
             hub_id=self._hubs.get(name),

@@ -16,7 +16,6 @@ CARRIED: Final = ("account", "list", "source", "identifier", "connector", "enabl
 
 IDENTIFIER: Final = "2006"  # the slot of HubSpot's Contact Record ID
 _OFF: Final = "no"  # in an address; without it a connector is enabled
-_KINDS: Final[Mapping[str, Literal["AUDIENCE", "JOURNEY"]]] = {"audience": "AUDIENCE", "journey": "JOURNEY"}
 _DIGITS: Final = 18  # of a list's id, at most
 
 
@@ -88,11 +87,11 @@ def list_id(text: str, field: str = "list") -> int:
 
 def source(text: str, field: str = "source") -> Source:
     """Read a source as the file has it, `audience:ID` or `journey:ID`."""
-    kind, _, name = text.strip().partition(":")
-    if kind not in _KINDS or not name.strip():
+    try:
+        return Source.parse(":".join(part.strip() for part in text.split(":", 1)))
+    except ValueError as error:
         remedy = "Choose one that was seen, or type the id of an audience or journey"
-        raise SetupProblem("invalid", "No audience or journey is named", remedy, field=field)
-    return Source(_KINDS[kind], name.strip())
+        raise SetupProblem("invalid", "No audience or journey is named", remedy, field=field) from error
 
 
 def identifier(text: str) -> str:

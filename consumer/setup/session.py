@@ -328,7 +328,11 @@ class Session:
             raise problems.of_name(error) from error
         except CallFailed as failed:
             missing = _missing_scopes(client, credentials) if failed.reason == "FORBIDDEN" else ()
-            raise problems.of_call(failed, account, missing) from failed
+            problem = problems.of_call(failed, account, missing)
+            if problem.kind == "token_revoked":
+                with self._lock:
+                    self._accounts.refuse(account)
+            raise problem from failed
 
     def _client(self, around: Surroundings, name: str, account: Account) -> ListsClient:
         """Give the account's client, which keeps its access token as long as the credentials are the same."""

@@ -372,10 +372,13 @@ def test_a_revoked_token_is_told_and_repaired(person: Person) -> None:
     with closing(fresh):
         found = problem(lambda: fresh.find_lists("acme"))
         assert (found.kind, "Authorize" in found.remedy) == ("token_revoked", True)
+        [told] = fresh.overview().accounts
+        assert (told.authorized, told.problem) == (False, "HubSpot no longer takes its refresh token")
         person.session = fresh
         assert person.consent() == Granted("acme", 1001, again=True, written=True)
         assert file.read_text() != before
         assert fresh.find_lists("acme")
+        assert (fresh.overview().accounts[0].authorized, fresh.overview().accounts[0].problem) == (True, None)
 
 
 def test_a_refresh_token_of_another_app(person: Person) -> None:
