@@ -14,6 +14,7 @@ import click
 from consumer.commands import tables
 from consumer.commands.questions import ask, ask_redirect, confirm, missing
 from consumer.settings import Source
+from consumer.settings.values import RECORD_ID_SLOT
 from consumer.setup.words import (
     AccountForm,
     AccountView,
@@ -29,7 +30,6 @@ from consumer.setup.words import (
 if TYPE_CHECKING:  # it loads slowly
     from consumer.setup.session import Session
 
-SLOT = "2006"  # HubSpot Contact Record ID
 REQUESTS = "100"  # in 10 s: what the smallest of HubSpot's plans allows an app
 KAFKA = {"group_id": "hubspot-list-sync", "registry_url": "http://schema-registry:8081"}
 ASK_HUBSPOT = "Asking HubSpot …"
@@ -342,7 +342,7 @@ class Terminal:
         if option is not None and self.given.identifier is None:
             rows = [(slot, f"{share:.0%}", f"{option.usable.get(slot, 0):.0%}") for slot, share in option.slots.items()]
             tables.show("slot", "events that carry it", "that hold a record id in it", rows=rows, err=True)
-        default = SLOT if present is None else present.identifier
+        default = RECORD_ID_SLOT if present is None else present.identifier
         return self._answer(self.given.identifier, "PartnerType slot with the record id", "--identifier", default)
 
     def _choose_name(self, found: ListOption) -> str:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from consumer.secret import Secret
 from consumer.settings.properties import Properties
 from consumer.settings.values import (
+    RECORD_ID_SLOT,
     Address,
     AddressText,
     BaseUrl,
@@ -72,7 +73,7 @@ class Connector(_Section):
     account: Text = Field(examples=["account: acme"])
     list_id: ListId = Field(examples=["list_id: 4711"])
     source: SourceText = Field(examples=["source: audience:vip"])
-    identifier: Slot = "2006"
+    identifier: Slot = RECORD_ID_SLOT
     enabled: bool = True
 
 

@@ -115,6 +115,9 @@ def _slot(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+RECORD_ID_SLOT = "2006"
+"""The slot of the HubSpot Contact Record ID."""
+
 Slot = Annotated[Text, BeforeValidator(_slot)]
 """A PartnerType slot: the key of an identifier in an event."""
 

@@ -9,12 +9,12 @@ from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 from consumer.settings import Source
+from consumer.settings.values import RECORD_ID_SLOT
 from consumer.setup.words import AccountForm, Choice, ConnectorView, SetupProblem
 
 CARRIED: Final = ("account", "list", "source", "identifier", "connector", "enabled", "replacing")
 """Choices so far, by their names in an address; `replacing` is the connector that is edited."""
 
-IDENTIFIER: Final = "2006"  # the slot of HubSpot's Contact Record ID
 _OFF: Final = "no"  # in an address; without it a connector is enabled
 _DIGITS: Final = 18  # of a list's id, at most
 
@@ -97,7 +97,7 @@ def source(text: str, field: str = "source") -> Source:
 def identifier(text: str) -> str:
     """Read the slot of the identifier."""
     if not text.strip():
-        remedy = f"Type the number of the slot, such as {IDENTIFIER}"
+        remedy = f"Type the number of the slot, such as {RECORD_ID_SLOT}"
         raise SetupProblem("invalid", "No slot is named", remedy, field="identifier")
     return text.strip()
 
@@ -114,7 +114,7 @@ def choice(chosen: Words) -> Choice:
         account=chosen["account"],
         list_id=list_id(chosen["list"]),
         source=source(chosen["source"]),
-        identifier=chosen["identifier"] or IDENTIFIER,
+        identifier=chosen["identifier"] or RECORD_ID_SLOT,
         enabled=is_enabled(chosen),
     )
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from consumer import log
 from consumer.checks import SCOPES
+from consumer.settings.values import RECORD_ID_SLOT
 from consumer.setup import asked as ask
 from consumer.setup.asked import Asked, Words, address, under
 from consumer.setup.connector_pages import ConnectorPages
@@ -230,7 +231,7 @@ class Steps:
             seen = self._session.sources()
         except SetupProblem as failed:
             problem = problem or failed
-        chosen = Words({"identifier": ask.IDENTIFIER, **asked.chosen})
+        chosen = Words({"identifier": RECORD_ID_SLOT, **asked.chosen})
         return self._site.page(
             "source",
             "Choose an audience or journey",
@@ -272,7 +273,7 @@ class Steps:
             "Review and save",
             step="Review",
             problem=problem,
-            chosen=chosen,
+            chosen=Words({"identifier": RECORD_ID_SLOT, **chosen}),
             enabled=ask.is_enabled(chosen),
             proven=_proven(chosen),
             proof=proof,

@@ -10,6 +10,7 @@ from typing import Literal
 from consumer.checks import Finding
 from consumer.errors import ConsumerError
 from consumer.settings import Source
+from consumer.settings.values import RECORD_ID_SLOT
 
 
 class SetupProblem(ConsumerError):  # noqa: N818 - the name says what is the case
@@ -135,7 +136,7 @@ class Choice:
     account: str
     list_id: int
     source: Source
-    identifier: str = "2006"
+    identifier: str = RECORD_ID_SLOT
     enabled: bool = True
 
 
