@@ -2,6 +2,7 @@
 
 PYTHON ?= python3.11
 SECONDS ?= 600
+WORKERS ?= 3
 VENV   := .venv
 BIN    := $(VENV)/bin
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -19,7 +20,7 @@ demo: $(RUN)  ## the whole job on an embedded Kafka, a simulated HubSpot and rea
 	@$(BIN)/hubspot-list-sync demo
 
 test: $(DEV)  ## every test, on a real Kafka broker and a real Schema Registry
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 test-unit: $(DEV)  ## the tests that start no process and open no socket, with fewer examples: under 20 s
 	$(BIN)/pytest -n auto --maxprocesses 4 -m "not process" --ignore tests/real --ignore tests/chaos \
