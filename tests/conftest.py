@@ -16,6 +16,7 @@ LONG = ("chaos", "deploy", "browser", "real", "load", "simulation", "commands", 
 KEPT = ("podman", "chromium")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the workers look at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put long tests first, and let a file's tests stay together, with what they have in common."""
     items.sort(key=_length)
