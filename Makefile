@@ -2,7 +2,7 @@
 
 PYTHON ?= python3.11
 SECONDS ?= 600
-WORKERS ?= 3
+WORKERS ?= 2
 VENV   := .venv
 BIN    := $(VENV)/bin
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
