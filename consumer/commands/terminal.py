@@ -37,7 +37,7 @@ ASK_HUBSPOT = "Asking HubSpot …"
 # What another visit to the consent page may mend, of what came of one; and of what HubSpot refuses later.
 _ANOTHER_VISIT = {"consent_denied", "wrong_state", "code_used", "missing_scope", "no_lists_tool", "other_portal"}
 _ANOTHER_VISIT |= {"hubspot_down"}
-_ANOTHER_TOKEN = {"token_revoked", "missing_scope", "other_app", "not_authorized"}
+_ANOTHER_TOKEN = {"token_revoked", "missing_scope", "not_authorized"}
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ class SetupProblem(ConsumerError):  # noqa: N818 - the name says what is the cas
     """A step did not succeed. `told` says what is the case, `remedy` what to do; `field`: of the form, if it is one's.
 
     `kind` names the case for pages and tests: `consent_denied`, `wrong_state`, `missing_scope`, `wrong_client_secret`,
-    `redirect_not_registered`, `code_used`, `no_lists_tool`, `other_app`, `other_portal`, `token_revoked`,
+    `redirect_not_registered`, `code_used`, `no_lists_tool`, `other_portal`, `token_revoked`,
     `hubspot_down`, `kafka_down`, `name_taken`, `older_id`, `file_changed`, `not_authorized`, `invalid`,
     `not_found`, `failed`.
     """

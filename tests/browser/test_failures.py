@@ -179,6 +179,7 @@ def test_the_refresh_token_of_another_app(scene: Scene, visitor: Visitor) -> Non
     steps.follow(page, "New connector for acme")
     steps.heading(page, "Choose a list")
     told(page, "app")
+    expect(page.get_by_role("link", name="Change credentials")).to_be_visible()
     steps.follow(page, "Authorize HubSpot again")
     steps.authorize(page)
     steps.follow(page, "Choose a list")

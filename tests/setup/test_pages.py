@@ -262,7 +262,6 @@ KINDS = [
     "redirect_not_registered",
     "code_used",
     "no_lists_tool",
-    "other_app",
     "other_portal",
     "token_revoked",
     "hubspot_down",
